@@ -1,0 +1,1 @@
+"""The research agent: messages, tool-call parsing, the ReAct loop, ReSum, trajectories."""

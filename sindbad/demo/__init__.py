@@ -1,0 +1,1 @@
+"""The small synthetic encyclopedia and the tiny models of `make demo`."""

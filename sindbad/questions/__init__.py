@@ -1,0 +1,1 @@
+"""Question synthesis, uncertainty, verification, difficulty."""

@@ -1,0 +1,1 @@
+"""Index, analysers and page extraction."""

@@ -1,0 +1,1 @@
+"""Tool environments (simulated, replay, live) behind one schema and one scheduler."""

@@ -1,0 +1,44 @@
+# Two commands: `make demo` runs the main job, `make test` runs every test. Each does all of its own set-up.
+SHELL := /bin/bash
+# Busy-waiting OpenMP threads on two shared cores cost a factor of ten: every process that runs torch waits passively.
+export OMP_WAIT_POLICY ?= PASSIVE
+export GOMP_SPINCOUNT ?= 0
+export KMP_BLOCKTIME ?= 0
+export TOKENIZERS_PARALLELISM ?= false
+export HF_HUB_OFFLINE ?= 1
+
+RUN ?= demo
+FROM_SCRATCH ?= 0
+
+.PHONY: demo test test-fast lint format proto install clean
+
+demo: ## the main job: the whole loop on this machine, about 20 minutes after installation; resumes when run again
+	@scripts/install.sh core
+	@exec .venv/bin/sindbad demo --run $(RUN) $(if $(filter 1,$(FROM_SCRATCH)),--from-scratch)
+
+install:
+	@scripts/install.sh core dev
+
+test: ## every test, the slow ones too
+	@scripts/install.sh core dev
+	@.venv/bin/python -m pytest -q
+
+test-fast: ## what to run while you edit
+	@scripts/install.sh core dev
+	@.venv/bin/python -m pytest -q -m "not slow" -x
+
+lint:
+	@scripts/install.sh core dev
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+format:
+	@.venv/bin/ruff check --fix-only -q . ; .venv/bin/ruff format -q .
+
+proto: ## regenerate sindbad/v1 from protos/
+	@scripts/genproto.sh
+
+clean: ## runs and caches; keeps .venv
+	rm -rf runs .cache .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,140 @@
+"""What every pipeline step shares: where the run lives, its budget and clock, and dying with its owner.
+
+Invariant: a step may be killed at any moment. Its checkpoints live under the run directory, outside KFP's artifact
+root, so the next attempt resumes; its wall time adds up over attempts; artifacts are written last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from sindbad import atomic
+
+OWNER_VARIABLE = "SINDBAD_OWNER_PID"
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of one run, as a KFP parameter carries it (JSON, so that it is part of the cache key).
+
+    ``settings`` are the step's own resolved settings; ``digest`` covers the code that the step runs, so that a change of
+    either runs the step, and what depends on it, again.
+    """
+
+    name: str
+    run_dir: str
+    budget_seconds: float
+    settings: dict[str, Any]
+    digest: str
+
+    def to_json(self) -> str:
+        """Stable JSON: the same stage gives the same string."""
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return json.dumps(fields, sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Stage:
+        """Inverse of :meth:`to_json`."""
+        return cls(**json.loads(text))
+
+    @property
+    def run(self) -> Path:
+        """The run directory."""
+        return Path(self.run_dir)
+
+    def parse(self, model: type[Settings]) -> Settings:
+        """The step's settings as its pydantic model."""
+        return model.model_validate(self.settings)
+
+    def folder(self, *parts: str) -> Path:
+        """A folder of the run, made if it is missing."""
+        path = self.run.joinpath(*parts)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def scratch(self, kind: str) -> Path:
+        """A folder for this step and exactly these settings and this code: what a resumed attempt may trust.
+
+        A changed recipe or changed code gets a new folder, so stale checkpoints are never resumed by mistake.
+        """
+        return self.folder(kind, f"{self.name}-{self.digest[:12]}")
+
+    def say(self, text: str) -> None:
+        """One progress line."""
+        print(f"  {self.name} · {text}", flush=True)
+
+
+@contextmanager
+def running(payload: str) -> Iterator[Stage]:
+    """Enter a step: calm its threads, tie its life to its owner's, announce it, and keep its wall time."""
+    stage = Stage.from_json(payload)
+    _calm_threads()
+    _die_with_owner()
+    started = time.monotonic()
+    print(f"▶ {stage.name} (budget {stage.budget_seconds:.0f} s)", flush=True)
+    try:
+        yield stage
+    finally:
+        total = _add_wall_time(stage, time.monotonic() - started)
+    mark = "" if total <= stage.budget_seconds else "  ← over budget"
+    print(f"✔ {stage.name}: {total:.0f} s of {stage.budget_seconds:.0f} s{mark}", flush=True)
+
+
+def wall_seconds(run_dir: Path) -> dict[str, float]:
+    """Wall time by stage, in the order in which the stages first ended."""
+    files = sorted((run_dir / "stages").glob("*.json"), key=lambda file: json.loads(file.read_text())["first_ended"])
+    return {file.stem: json.loads(file.read_text())["wall_seconds"] for file in files}
+
+
+def _add_wall_time(stage: Stage, seconds: float) -> float:
+    path = stage.folder("stages") / f"{stage.name}.json"
+    before = json.loads(path.read_text()) if path.exists() else {}
+    same = before.get("digest") == stage.digest
+    total = seconds + (before.get("wall_seconds", 0.0) if same and not before.get("done") else 0.0)
+    record = {
+        "wall_seconds": round(total, 3),
+        "budget_seconds": stage.budget_seconds,
+        "first_ended": before.get("first_ended", time.time()),
+        "digest": stage.digest,
+        "done": sys.exc_info()[0] is None,
+    }
+    atomic.write_json(path, record)
+    return total
+
+
+def _calm_threads() -> None:
+    from sindbad.engines.threads import calm_threads
+
+    calm_threads(os.cpu_count() or 1)
+
+
+def _die_with_owner() -> None:
+    """End this process soon after the process that runs the pipeline is gone, kill -9 included.
+
+    KFP's runner starts a shell that starts us, so the kernel's parent-death signal would miss the owner.
+    """
+    owner = int(os.environ.get(OWNER_VARIABLE, "0"))
+    if owner:
+        threading.Thread(target=_watch_owner, args=(owner,), name="owner-watch", daemon=True).start()
+
+
+def _watch_owner(owner: int) -> None:
+    while True:
+        try:
+            os.kill(owner, 0)
+        except ProcessLookupError:
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(0.5)

@@ -1,0 +1,90 @@
+"""The report's data model and its rendering.
+
+Everything that a model or a page wrote is untrusted: the template escapes it (autoescape is on), only our own SVG is
+marked safe. Writing is deterministic for the same data and atomic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sindbad import atomic
+from sindbad.agent.trajectory import Trajectory
+from sindbad.evaluation.report.charts import bar_chart, line_chart
+
+RTL_LANGUAGES = frozenset({"ar", "fa", "he", "ur"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One figure at the head of the page: "57 %", "success on held-out questions, after RL", and a note."""
+
+    value: str
+    label: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A chart with its explanation. ``series``: (label, x, y, low, high); ``bars``: (label, values, intervals)."""
+
+    title: str
+    note: str
+    x_label: str = "step"
+    y_label: str = ""
+    series: Sequence[tuple[str, Sequence[float], Sequence[float], Sequence[float], Sequence[float]]] = ()
+    groups: Sequence[str] = ()
+    bars: Sequence[tuple[str, Sequence[float], Sequence[tuple[float, float]]]] = ()
+
+    def svg(self) -> str:
+        """The chart as inline SVG."""
+        if self.bars:
+            return bar_chart(self.groups, self.bars, y_label=self.y_label)
+        return line_chart(self.series, x_label=self.x_label, y_label=self.y_label)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table; the first column is a heading, the others are right-aligned."""
+
+    title: str
+    note: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything the page shows, in order."""
+
+    title: str
+    subtitle: str
+    facts: Sequence[Fact] = ()
+    tables: Sequence[Table] = ()
+    curves: Sequence[Curve] = ()
+    trajectories: Sequence[tuple[str, Trajectory]] = ()
+    limits: Sequence[str] = ()
+    footer: str = ""
+    languages: dict[str, str] = field(default_factory=lambda: {"en": "English", "ar": "العربية"})
+
+
+def render(report: Report) -> str:
+    """The page as a string."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("sindbad.evaluation.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.jinja").render(report=report, rtl=RTL_LANGUAGES)
+
+
+def write_report(report: Report, path: Path) -> Path:
+    """Render and write atomically; returns ``path``."""
+    atomic.write_text(path, render(report))
+    return path

@@ -1,0 +1,69 @@
+"""The translator's prompts: fixed templates, byte-equal in training and inference (papers §4.6).
+
+``LIGHT`` is the template every public user of HALA's released translator sends as its only user turn; ``TEACHER`` is
+the one the authors gave to their teacher. The tiny tokenizer of the demo carries the templates' words and the
+sentinels as whole pieces (:func:`pieces`), so that a prompt costs about ten tokens instead of sixty bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+from sindbad.errors import InvalidInput
+from sindbad.translation.spans import MAX_PIECE_SENTINELS, sentinel
+
+LANGUAGE_NAMES = {"en": "English", "ar": "Arabic"}
+
+
+class PromptStyle(StrEnum):
+    """Whose template. Teacher and light translator each see their own only."""
+
+    LIGHT = "light"
+    TEACHER = "teacher"
+
+
+_TEMPLATES = {
+    PromptStyle.LIGHT: "Translate everything that follows into {target}:\n\n",
+    PromptStyle.TEACHER: "Translate from {source} to {target}: ",
+}
+
+
+def language_name(code: str) -> str:
+    """English name of a language code; InvalidInput for one without a template."""
+    if code not in LANGUAGE_NAMES:
+        raise InvalidInput(f"no translation prompt for language '{code}'; known: {', '.join(LANGUAGE_NAMES)}.")
+    return LANGUAGE_NAMES[code]
+
+
+def translation_prompt(text: str, style: PromptStyle, *, source: str = "en", target: str = "ar") -> str:
+    """The user turn for ``text`` (already masked). The text is appended, never formatted: braces are safe."""
+    template = _TEMPLATES[style].format(source=language_name(source), target=language_name(target))
+    return template + text
+
+
+def pieces() -> list[str]:
+    """Strings a small tokenizer should hold whole: the templates' words and the first sentinels."""
+    words = " ".join(template.format(source="English", target="Arabic") for template in _TEMPLATES.values()).split()
+    return [*dict.fromkeys(words), *(sentinel(index) for index in range(MAX_PIECE_SENTINELS))]
+
+
+def render_prompt_ids(tokenizer: Any, prompt: str) -> list[int]:
+    """ChatML ids of one user turn, up to where the assistant begins; the text can't become a special token."""
+    from sindbad.agent.chat import user_turn_ids  # one renderer for training and inference
+
+    return user_turn_ids(tokenizer, prompt)
+
+
+def stop_ids(tokenizer: Any) -> tuple[int, ...]:
+    """The end-of-turn token."""
+    token_id = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    if token_id is None or token_id == getattr(tokenizer, "unk_token_id", None):
+        raise InvalidInput("the tokenizer has no <|im_end|> token; use a ChatML tokenizer.")
+    return (int(token_id),)
+
+
+def decode(tokenizer: Any, token_ids: Sequence[int]) -> str:
+    """Text of sampled ids without special tokens."""
+    return str(tokenizer.decode(list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)).strip()

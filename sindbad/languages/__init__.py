@@ -1,0 +1,23 @@
+"""Language packs: one folder a language, one protocol (:class:`LanguagePack`). English and Arabic are here.
+
+Another language is another folder with a ``PACK`` and a line in ``LANGUAGES``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from sindbad.errors import InvalidInput
+from sindbad.languages.pack import AgentWording, Fact, LanguagePack
+
+LANGUAGES = ("en", "ar")
+
+__all__ = ["LANGUAGES", "AgentWording", "Fact", "LanguagePack", "get_pack"]
+
+
+def get_pack(code: str) -> LanguagePack:
+    """The pack of a language code. Raises InvalidInput for one that has no folder here."""
+    if code not in LANGUAGES:
+        raise InvalidInput(f"no language pack for {code!r}; known: {', '.join(LANGUAGES)}", reason="UNKNOWN_LANGUAGE")
+    pack: LanguagePack = import_module(f"sindbad.languages.{code}").PACK
+    return pack

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
-from sindbad.agent.prompts import PromptSet
+from sindbad.agent.prompts import PromptSet, load_prompts
 from sindbad.errors import InvalidInput, NotFound
 from sindbad.tools.environment import ToolSpec
 
@@ -195,6 +196,11 @@ class ChatTokenizer:
         """Ids of a summariser's well-formed reply, ``<|im_end|>`` included: the target of summariser training."""
         return [*self._wrapped("summary", summary), self.end_of_turn_id]
 
+    def user_turn(self, text: str) -> list[int]:
+        """Prompt ids of one user turn without a system turn, up to where the assistant begins (translator, judge)."""
+        begin = [self._special_ids[name] for name in BEGIN_NAMES if name in self._special_ids]
+        return [*begin, *self._turn("user", self.encode_text(text)), *self._own("\n"), *self._header("assistant")]
+
     def _dialogue(self, system: Sequence[int], user: Sequence[int]) -> list[int]:
         begin = [self._special_ids[name] for name in BEGIN_NAMES if name in self._special_ids]
         newline = self._own("\n")
@@ -228,6 +234,21 @@ class ChatTokenizer:
     def text(self, ids: Sequence[int]) -> str:
         """Readable text with the tags in it."""
         return "".join(piece.tag or piece.text for piece in self.pieces(ids))
+
+
+_PLAIN_CHATS: WeakKeyDictionary[Any, ChatTokenizer] = WeakKeyDictionary()
+
+
+def plain_chat(tokenizer: Any) -> ChatTokenizer:
+    """The renderer of single turns for a ``PreTrainedTokenizerFast``; made once a tokenizer. Its wording is not used."""
+    if tokenizer not in _PLAIN_CHATS:
+        _PLAIN_CHATS[tokenizer] = ChatTokenizer.from_hf(tokenizer, load_prompts("demo"))
+    return _PLAIN_CHATS[tokenizer]
+
+
+def user_turn_ids(tokenizer: Any, text: str) -> list[int]:
+    """:meth:`ChatTokenizer.user_turn` for a Hugging Face tokenizer: one rendering for training and inference."""
+    return plain_chat(tokenizer).user_turn(text)
 
 
 def _tool_lines(tools: Sequence[ToolSpec]) -> str:

@@ -1,0 +1,104 @@
+"""What a step's rollouts have produced so far, on disk, so that a killed learner repeats no finished episode.
+
+One JSONL file a step, three kinds of line: ``group`` (a group was opened for a question), ``trajectory`` (an episode
+finished), ``abandoned`` (a group was given up; whatever it holds no longer counts). Lines are appended with one write
+and reach the kernel before anything acts on them, so kill -9 loses at most the line being written; a torn last line is
+cut off on opening. A trajectory id counts once: the first line wins.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sindbad.agent.trajectory import EnvironmentKind, Segment, Step, Termination, Trajectory
+from sindbad.errors import Corrupt
+from sindbad.questions.question import Question
+
+
+def trajectory_record(trajectory: Trajectory) -> dict[str, Any]:
+    """JSON-ready form, lossless (floats round-trip exactly)."""
+    return asdict(trajectory)
+
+
+def trajectory_from_record(record: dict[str, Any]) -> Trajectory:
+    """Inverse of :func:`trajectory_record`."""
+    fields = dict(record)
+    fields["segments"] = [Segment(**segment) for segment in fields["segments"]]
+    fields["steps"] = [Step(**step) for step in fields["steps"]]
+    fields["environment"] = EnvironmentKind(fields["environment"])
+    fields["termination"] = Termination(fields["termination"])
+    return Trajectory(**fields)
+
+
+class RolloutJournal:
+    """The journal of one step. Opening reads what is there.
+
+    Attributes:
+        groups: question of every group that was opened, by group index, in order of opening.
+        trajectories: finished episodes of groups that still count, by trajectory id.
+        abandoned: indices of groups given up.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.groups: dict[int, Question] = {}
+        self.trajectories: dict[str, Trajectory] = {}
+        self.abandoned: set[int] = set()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._read()
+
+    def _read(self) -> None:
+        data = self._path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            os.ftruncate(self._handle, whole)
+        for number, line in enumerate(data[:whole].splitlines(), start=1):
+            try:
+                self._apply(json.loads(line))
+            except (ValueError, KeyError, TypeError) as error:
+                raise Corrupt(f"{self._path}:{number} is no journal line ({error!r}); remove the file") from error
+
+    def _apply(self, row: dict[str, Any]) -> None:
+        if row["kind"] == "group":
+            self.groups[row["index"]] = Question.from_record(row["question"])
+        elif row["kind"] == "abandoned":
+            self.abandoned.add(row["index"])
+            gone = [key for key, value in self.trajectories.items() if value.group_id == row["group_id"]]
+            for key in gone:
+                del self.trajectories[key]
+        else:
+            trajectory = trajectory_from_record(row["trajectory"])
+            self.trajectories.setdefault(trajectory.trajectory_id, trajectory)
+
+    def open_group(self, index: int, question: Question) -> None:
+        """Record that group ``index`` asks ``question``."""
+        self._append({"kind": "group", "index": index, "question": question.to_record()})
+
+    def finish(self, trajectory: Trajectory) -> None:
+        """Record a finished episode."""
+        self._append({"kind": "trajectory", "trajectory": trajectory_record(trajectory)})
+
+    def abandon(self, index: int, group_id: str, reason: str) -> None:
+        """Record that a group is given up; its finished episodes no longer count."""
+        self._append({"kind": "abandoned", "index": index, "group_id": group_id, "reason": reason})
+
+    def _append(self, row: dict[str, Any]) -> None:
+        line = (json.dumps(row, ensure_ascii=False) + "\n").encode()
+        if os.write(self._handle, line) != len(line):
+            raise OSError(f"{self._path}: the line was cut short; the disk is full")
+        self._apply(row)
+
+    def sync(self) -> None:
+        """fsync: from here on a power cut loses nothing either."""
+        os.fsync(self._handle)
+
+    def close(self) -> None:
+        """Close the file. Idempotent."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1

@@ -72,8 +72,8 @@ system_tools() {  # bubblewrap isolates the sandbox; without root we only say wh
 [ $# -gt 0 ] || set -- core dev
 for part in "$@"; do
   case "$part" in
-    core) system_tools; install_main serve,train,pipelines ;;
-    dev) install_main serve,train,pipelines,dev ;;
+    core) system_tools; install_main serve,search,train,pipelines ;;
+    dev) install_main serve,search,train,pipelines,dev ;;
     vllm) install_vllm ;;
     *) die "unknown part '$part'; known: core, dev, vllm" ;;
   esac

@@ -1,0 +1,163 @@
+{{/* The parts that every service's objects share. Each takes (dict "root" $ "name" name "service" values). */}}
+
+{{- define "sindbad.fullname" -}}
+{{ printf "%s-%s" .root.Release.Name .name | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "sindbad.selector" -}}
+app.kubernetes.io/name: {{ .name }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+{{- end }}
+
+{{- define "sindbad.labels" -}}
+{{ include "sindbad.selector" . }}
+app.kubernetes.io/part-of: sindbad
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+{{- end }}
+
+{{- define "sindbad.image" -}}
+{{ printf "%s/%s:%s" .root.Values.image.registry .name (.root.Values.image.tag | default .root.Chart.AppVersion) }}
+{{- end }}
+
+{{- define "sindbad.claim" -}}
+{{- $values := index .root.Values .volume -}}
+{{ $values.existingClaim | default (printf "%s-%s" .root.Release.Name .volume) }}
+{{- end }}
+
+{{/* The service's settings: what the chart knows (ports, addresses, roots), with the user's `config` laid over it. */}}
+{{- define "sindbad.config" -}}
+{{- $root := .root -}}
+{{- $scheme := "dns:///" -}}
+{{- $addresses := dict -}}
+{{- range .service.calls -}}
+{{- $_ := set $addresses . (printf "%s%s-%s:50051" $scheme $root.Release.Name .) -}}
+{{- end -}}
+{{- $known := dict "host" "[::]" "port" 50051 "metrics_port" 9090 -}}
+{{- if $addresses }}{{ $_ := set $known "addresses" $addresses }}{{ end -}}
+{{- if .service.model }}{{ $_ := set $known "control_port" 50052 }}{{ $_ := set $known "weights_root" (printf "%s/%s" .root.Values.weights.mountPath .name) }}{{ end -}}
+{{- if .service.index }}{{ $_ := set $known "index_root" .root.Values.index.mountPath }}{{ end -}}
+{{- if .root.Values.auth.tokenSecret }}{{ $_ := set $known "token_file" "/var/run/sindbad/token/token" }}{{ end -}}
+{{- if and .service.model .root.Values.auth.controlTokenSecret }}{{ $_ := set $known "control_token_file" "/var/run/sindbad/control-token/token" }}{{ end -}}
+{{- if .root.Values.auth.tlsSecret }}{{ $_ := set $known "tls" (dict "certificate_file" "/var/run/sindbad/tls/tls.crt" "key_file" "/var/run/sindbad/tls/tls.key" "ca_file" "/var/run/sindbad/tls/ca.crt") }}{{ end -}}
+{{ mustMergeOverwrite $known (deepCopy .service.config) | toYaml }}
+{{- end }}
+
+{{- define "sindbad.container" -}}
+image: {{ include "sindbad.image" . }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+args: ["--config", "/etc/sindbad/config.yaml"{{ if eq (.service.host | default "process") "kserve" }}, "--host-kind", "kserve"{{ end }}]
+ports:
+  - name: {{ ternary "h2c" "grpc" (eq (.service.host | default "process") "kserve") }}
+    containerPort: 50051
+  {{- if .service.model }}
+  - name: control
+    containerPort: 50052
+  {{- end }}
+  - name: metrics
+    containerPort: 9090
+env:
+  - {name: OMP_WAIT_POLICY, value: PASSIVE}
+  - {name: HF_HUB_OFFLINE, value: "1"}
+  {{- with .service.env }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- /* Live is "the process answers"; ready is "this service serves": a model service without a model is live, not ready. */}}
+{{- if eq (.service.host | default "process") "process" }}
+startupProbe:
+  grpc: {port: 50051}
+  periodSeconds: 5
+  failureThreshold: 60
+livenessProbe:
+  grpc: {port: 50051}
+  periodSeconds: 10
+  timeoutSeconds: 5
+{{- end }}
+readinessProbe:
+  grpc: {port: 50051, service: {{ .service.grpcService }}}
+  periodSeconds: 5
+  timeoutSeconds: 3
+resources:
+  {{- toYaml .service.resources | nindent 2 }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+volumeMounts:
+  - {name: config, mountPath: /etc/sindbad, readOnly: true}
+  - {name: scratch, mountPath: /tmp}
+  {{- if .service.model }}
+  - {name: weights, mountPath: {{ .root.Values.weights.mountPath }}, readOnly: true}
+  {{- end }}
+  {{- if .service.index }}
+  - {name: index, mountPath: {{ .root.Values.index.mountPath }}, readOnly: true}
+  {{- end }}
+  {{- if .root.Values.auth.tokenSecret }}
+  - {name: token, mountPath: /var/run/sindbad/token, readOnly: true}
+  {{- end }}
+  {{- if and .service.model .root.Values.auth.controlTokenSecret }}
+  - {name: control-token, mountPath: /var/run/sindbad/control-token, readOnly: true}
+  {{- end }}
+  {{- if .root.Values.auth.tlsSecret }}
+  - {name: tls, mountPath: /var/run/sindbad/tls, readOnly: true}
+  {{- end }}
+{{- end }}
+
+{{- define "sindbad.podSpec" -}}
+serviceAccountName: {{ include "sindbad.fullname" . }}
+automountServiceAccountToken: false
+{{- with .root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- with .service.runtimeClassName }}
+runtimeClassName: {{ . }}
+{{- end }}
+terminationGracePeriodSeconds: 45
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  fsGroup: 65532
+  seccompProfile: {type: RuntimeDefault}
+{{- $scheduling := mustMergeOverwrite (deepCopy .root.Values.scheduling) (deepCopy (.service.scheduling | default dict)) }}
+{{- with $scheduling.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $scheduling.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $scheduling.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+volumes:
+  - name: config
+    configMap: {name: {{ include "sindbad.fullname" . }}}
+  - name: scratch
+    emptyDir: {sizeLimit: 2Gi}
+  {{- if .service.model }}
+  - name: weights
+    persistentVolumeClaim: {claimName: {{ include "sindbad.claim" (dict "root" .root "volume" "weights") }}, readOnly: true}
+  {{- end }}
+  {{- if .service.index }}
+  - name: index
+    persistentVolumeClaim: {claimName: {{ include "sindbad.claim" (dict "root" .root "volume" "index") }}, readOnly: true}
+  {{- end }}
+  {{- with .root.Values.auth.tokenSecret }}
+  - name: token
+    secret: {secretName: {{ . }}}
+  {{- end }}
+  {{- if and .service.model .root.Values.auth.controlTokenSecret }}
+  - name: control-token
+    secret: {secretName: {{ .root.Values.auth.controlTokenSecret }}}
+  {{- end }}
+  {{- with .root.Values.auth.tlsSecret }}
+  - name: tls
+    secret: {secretName: {{ . }}}
+  {{- end }}
+{{- end }}

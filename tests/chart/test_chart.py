@@ -1,0 +1,151 @@
+"""The chart renders with the real Helm engine, and a strict validator accepts every object of it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import yaml
+from helm_python import HelmError
+
+from tests.chart.rendering import lint, objects, render
+from tests.chart.schemas import violations
+from tests.shared import ROOT
+
+SERVICES = ("policy", "translator", "summarizer", "search", "sandbox", "judge", "agent")
+VARIANTS: dict[str, dict[str, Any]] = {
+    "laptop": yaml.safe_load((ROOT / "charts/sindbad/values-laptop.yaml").read_text()),
+    "defaults": {},
+    "kserve": {"services": {"policy": {"host": "kserve"}}},
+    "secured": {
+        "auth": {"tokenSecret": "sindbad-token", "controlTokenSecret": "sindbad-control", "tlsSecret": "sindbad-tls"},
+        "image": {"registry": "registry.example", "tag": "v1", "pullSecrets": ["pull"]},
+        "services": {"sandbox": {"runtimeClassName": "gvisor"}, "search": {"internet": False}},
+    },
+    "monitored": {"monitoring": {"serviceMonitor": True}, "weights": {"mountPath": "/weights", "existingClaim": "nfs"}},
+}
+
+
+def _of_kind(kind: str, values: dict[str, Any] | None = None) -> dict[str, dict[str, Any]]:
+    return {item["metadata"]["name"]: item for item in objects(values) if item["kind"] == kind}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_rendered_object_is_valid(variant: str) -> None:
+    rendered = objects(VARIANTS[variant])
+    assert len(rendered) > 40
+    assert [problem for item in rendered for problem in violations(item)] == []
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_lint_finds_nothing(variant: str) -> None:
+    assert lint(VARIANTS[variant]) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("spec", "template", "spec", "containers", 0, "readinesProbe"), {}),
+        (("spec", "replicas"), "two"),
+        (("spec", "template", "spec", "volumes", 0, "config"), {}),
+    ],
+)
+def test_the_validator_refuses_a_broken_deployment(path: tuple[Any, ...], value: Any) -> None:
+    broken = copy.deepcopy(_of_kind("Deployment")["demo-policy"])
+    target: Any = broken
+    for key in path[:-1]:
+        target = target[key]
+    target[path[-1]] = value
+    assert violations(broken)
+
+
+def test_every_service_has_its_six_objects() -> None:
+    for kind in ("ServiceAccount", "Service", "PodDisruptionBudget", "NetworkPolicy", "Deployment", "ConfigMap"):
+        assert set(_of_kind(kind)) == {f"demo-{name}" for name in SERVICES}, kind
+
+
+def test_probes_are_grpc_and_readiness_asks_for_the_service_itself() -> None:
+    for name, deployment in _of_kind("Deployment").items():
+        container = deployment["spec"]["template"]["spec"]["containers"][0]
+        assert container["livenessProbe"]["grpc"] == {"port": 50051}
+        ready = container["readinessProbe"]["grpc"]["service"]
+        assert ready.lower() == f"sindbad.v1.{name.removeprefix('demo-')}"
+
+
+def test_kserve_takes_the_policy_deployments_place() -> None:
+    values = VARIANTS["kserve"]
+    assert "demo-policy" not in _of_kind("Deployment", values)
+    service = _of_kind("InferenceService", values)["demo-policy"]
+    assert service["spec"]["predictor"]["containers"][0]["ports"][0]["name"] == "h2c"
+
+
+def test_only_the_policy_can_be_hosted_by_kserve() -> None:
+    with pytest.raises(HelmError):
+        render({"services": {"search": {"host": "kserve"}}})
+
+
+def test_an_unknown_value_is_refused_by_name() -> None:
+    with pytest.raises(HelmError, match="replicsa"):
+        render({"services": {"policy": {"replicsa": 3}}})
+
+
+def test_the_sandbox_has_no_way_out_and_sits_beside_no_key() -> None:
+    policy = _of_kind("NetworkPolicy")["demo-sandbox"]
+    assert policy["spec"]["egress"] == []
+    pod = _of_kind("Deployment", VARIANTS["secured"])["demo-sandbox"]["spec"]["template"]["spec"]
+    assert pod["runtimeClassName"] == "gvisor"
+    assert {volume["name"] for volume in pod["volumes"]} == {"config", "scratch", "token", "tls"}
+
+
+def test_containers_run_unprivileged() -> None:
+    for deployment in _of_kind("Deployment").values():
+        pod = deployment["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        security = pod["containers"][0]["securityContext"]
+        assert security["readOnlyRootFilesystem"] is True
+        assert security["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_a_changed_setting_rolls_the_pods() -> None:
+    def checksum(values: dict[str, Any]) -> str:
+        template = _of_kind("Deployment", values)["demo-judge"]["spec"]["template"]
+        return str(template["metadata"]["annotations"]["checksum/config"])
+
+    assert checksum({}) != checksum({"services": {"judge": {"config": {"log_level": "debug"}}}})
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_services_accept_the_settings_that_the_chart_writes(name: str) -> None:
+    from importlib import import_module
+
+    from services.runtime import RuntimeSettings
+
+    settings = yaml.safe_load(_of_kind("ConfigMap", VARIANTS["secured"])[f"demo-{name}"]["data"]["config.yaml"])
+    module = import_module(f"services.{name}.service")
+    models = [item for item in vars(module).values() if isinstance(item, type) and issubclass(item, RuntimeSettings)]
+    own = [model for model in models if model is not RuntimeSettings]
+    assert own, f"services.{name}.service has no settings class"
+    own[0].model_validate(settings)
+
+
+def test_notes_name_every_service_and_the_next_step() -> None:
+    notes = next(text for name, text in render().items() if name.endswith("NOTES.txt"))
+    assert all(f"demo-{name}:50051" in notes for name in SERVICES)
+    assert "sindbad ask" in notes
+
+
+def test_skaffold_is_valid_and_builds_every_service() -> None:
+    import json
+
+    from jsonschema import Draft7Validator
+
+    from tests.shared import shared
+
+    config = yaml.safe_load((ROOT / "skaffold.yaml").read_text())
+    schema = json.loads(shared("schemas", "skaffold", "v4beta14.json").read_text())
+    assert [error.message for error in Draft7Validator(schema).iter_errors(config)] == []
+    artifacts = {item["image"].rsplit("/", 1)[-1]: item for item in config["build"]["artifacts"]}
+    assert set(artifacts) >= {*SERVICES, "pipelines"}
+    for item in artifacts.values():
+        assert (ROOT / item["docker"]["dockerfile"]).is_file()

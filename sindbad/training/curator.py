@@ -98,7 +98,7 @@ class CuratorState:
         active: D', the questions being trained on (insertion order).
         backup: question -> latest background outcome with its weight version, for questions outside D'.
         latest: question -> outcome of its latest rollouts in training.
-        queue: what is left of this epoch, in drawing order.
+        queue: what is left of this epoch, in drawing order; ``seen``: what this epoch has drawn.
         batches: step -> questions drawn for it. ``observed``: (step, question) pairs already counted.
     """
 
@@ -108,6 +108,7 @@ class CuratorState:
     backup: dict[str, tuple[Outcome, int]] = field(default_factory=dict)
     latest: dict[str, Outcome] = field(default_factory=dict)
     queue: list[str] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
     epoch: int = -1
     batches: dict[int, tuple[str, ...]] = field(default_factory=dict)
     observed: set[tuple[int, str]] = field(default_factory=set)
@@ -143,20 +144,19 @@ class CuratorState:
             return "steps"
         return "plateau" if self.plateaued() else None
 
-    def plan_batch(self, count: int) -> tuple[list[str], int, list[str]]:
-        """(questions, epoch afterwards, queue afterwards) of the next draw; begins a new epoch where one ends."""
+    def plan_batch(self, count: int) -> tuple[list[str], int, list[str], set[str]]:
+        """(questions, epoch, queue, drawn in this epoch) after the next draw; begins a new epoch where one ends."""
         if not self.active:
             raise InvalidInput("the active set is empty: nothing in the pool is moderate", reason="NO_ACTIVE_QUESTIONS")
         drawn: list[str] = []
-        epoch, queue = self.epoch, list(self.queue)
-        while len(drawn) < count:
+        epoch, queue, seen = self.epoch, list(self.queue), set(self.seen)
+        while len(drawn) < min(count, len(self.active)):
             if not queue:
-                epoch += 1
+                epoch, seen = epoch + 1, set()
                 queue = self._shuffled(epoch, drawn)
             drawn.append(queue.pop(0))
-            if len(drawn) >= len(self.active):
-                break
-        return drawn, epoch, queue
+            seen.add(drawn[-1])
+        return drawn, epoch, queue, seen
 
     def _shuffled(self, epoch: int, drawn: Sequence[str]) -> list[str]:
         order = list(self.active)
@@ -198,8 +198,10 @@ class CuratorState:
         self.queue, self.profiled = [], True
 
     def _apply_draw(self, event: Event) -> None:
-        self.batches[event["step"]] = tuple(event["questions"])
-        self.epoch, self.queue = event["epoch"], list(event["queue"])
+        drawn, self.epoch, self.queue, self.seen = self.plan_batch(event["count"])
+        if drawn != event["questions"]:
+            raise Corrupt(f"step {event['step']} drew other questions than its journal says; restore the journal")
+        self.batches[event["step"]] = tuple(drawn)
 
     def _apply_observe(self, event: Event) -> None:
         for item in event["outcomes"]:
@@ -220,7 +222,8 @@ class CuratorState:
         gone = set(event["removed"])
         kept = [question for question in self.active if question not in gone]
         self.active = dict.fromkeys([*kept, *event["added"]])
-        self.queue = [question for question in self.queue if question not in gone] + list(event["added"])
+        new = [question for question in event["added"] if question not in self.seen]
+        self.queue = [question for question in self.queue if question not in gone] + new
         for question in event["added"]:
             self.latest.pop(question, None)
         self.last_refresh_step, self.rewards = self.last_step, []
@@ -233,7 +236,7 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         created = not path.exists()
-        self._file = open(path, "a+b")
+        self._file = open(path, "a+b")  # noqa: SIM115 (held open for the journal's life)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -342,8 +345,8 @@ class Curator:
         known = self._state.batches.get(number)
         if known is not None:
             return Batch(number, known, fresh=False)
-        drawn, epoch, queue = self._state.plan_batch(count)
-        self._record({"event": "draw", "step": number, "questions": drawn, "epoch": epoch, "queue": queue})
+        drawn = self._state.plan_batch(count)[0]
+        self._record({"event": "draw", "step": number, "count": count, "questions": drawn})
         return Batch(number, tuple(drawn))
 
     def observe(self, step: int, outcomes: Iterable[Outcome], *, reward: float | None = None) -> int:

@@ -1,0 +1,1 @@
+"""Knowledge graph, expansion through the tools, random-walk subgraphs, isomorphism and orbits."""

@@ -1,0 +1,93 @@
+"""Configuration from YAML or JSON into pydantic models, where a typo is an error that names the nearest key."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from sindbad.errors import InvalidInput
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def read_mapping(path: str | Path) -> dict[str, Any]:
+    """The mapping in a YAML or JSON file (JSON is YAML). Raises InvalidInput for anything else."""
+    try:
+        loaded = yaml.safe_load(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise InvalidInput(f"cannot read {path}: {error.strerror}", reason="CONFIGURATION") from error
+    except yaml.YAMLError as error:
+        raise InvalidInput(f"{path} is not YAML: {error}", reason="CONFIGURATION") from error
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise InvalidInput(f"{path} must hold a mapping, not a {type(loaded).__name__}", reason="CONFIGURATION")
+    return loaded
+
+
+def override(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """``values`` with ``key=value`` or ``outer.inner=value`` assignments on top; values are read as YAML."""
+    for assignment in assignments:
+        path, separator, text = assignment.partition("=")
+        if not separator or not path:
+            raise InvalidInput(f"{assignment!r} is not key=value", reason="CONFIGURATION")
+        *outer, last = path.strip().split(".")
+        place = values
+        for key in outer:
+            inner = place.setdefault(key, {})
+            if not isinstance(inner, dict):
+                raise InvalidInput(f"{path}: {key} is not a mapping", reason="CONFIGURATION")
+            place = inner
+        place[last] = yaml.safe_load(text)
+    return values
+
+
+def resolve(model: type[ModelT], values: Mapping[str, Any], *, source: str = "configuration") -> ModelT:
+    """Validate ``values``. Raises InvalidInput that lists every fault with its path, and for a typo the nearest key."""
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        faults = "; ".join(_explain(model, fault) for fault in error.errors(include_url=False))
+        raise InvalidInput(f"{source}: {faults}", reason="CONFIGURATION") from error
+
+
+def _explain(model: type[BaseModel], fault: Any) -> str:
+    location: tuple[Any, ...] = fault["loc"]
+    path = ".".join(str(part) for part in location)
+    if fault["type"] != "extra_forbidden":
+        return f"{path or 'value'}: {fault['msg']}"
+    known = _fields_at(model, location[:-1])
+    nearest = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.4)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known keys: {', '.join(sorted(known))}"
+    return f"{path}: no such key; {hint}"
+
+
+def _fields_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    models = [model]
+    for part in location:
+        if isinstance(part, str):
+            # A part that is no field is the tag of a discriminated union, which pydantic puts into the path.
+            inner = [m for owner in models for m in _models_in(owner, part)]
+            tagged = [m for m in models if _has_tag(m, part)]
+            models = inner or tagged or models
+    return [name for owner in models for name in owner.model_fields]
+
+
+def _models_in(owner: type[BaseModel], field: str) -> list[type[BaseModel]]:
+    info = owner.model_fields.get(field)
+    return _models_of(info.annotation) if info else []
+
+
+def _models_of(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models_of(argument)]
+
+
+def _has_tag(model: type[BaseModel], tag: str) -> bool:
+    return any(tag in map(str, get_args(field.annotation)) for field in model.model_fields.values())

@@ -7,11 +7,13 @@ sentinels as whole pieces (:func:`pieces`), so that a prompt costs about ten tok
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
 from sindbad.errors import InvalidInput
+from sindbad.translation import frames
 from sindbad.translation.spans import MAX_PIECE_SENTINELS, sentinel
 
 LANGUAGE_NAMES = {"en": "English", "ar": "Arabic"}
@@ -44,24 +46,24 @@ def translation_prompt(text: str, style: PromptStyle, *, source: str = "en", tar
 
 
 def pieces() -> list[str]:
-    """Strings a small tokenizer should hold whole: the templates' words and the first sentinels."""
-    words = " ".join(template.format(source="English", target="Arabic") for template in _TEMPLATES.values()).split()
+    """Strings a small tokenizer should hold whole: words of templates and frames, and the first sentinels."""
+    prompts = " ".join(template.format(source="English", target="Arabic") for template in _TEMPLATES.values())
+    words = [*re.findall(r"\w+", prompts), *frames.words("en"), *frames.words("ar")]
     return [*dict.fromkeys(words), *(sentinel(index) for index in range(MAX_PIECE_SENTINELS))]
 
 
 def render_prompt_ids(tokenizer: Any, prompt: str) -> list[int]:
     """ChatML ids of one user turn, up to where the assistant begins; the text can't become a special token."""
-    from sindbad.agent.chat import user_turn_ids  # one renderer for training and inference
+    from sindbad.agent.chat import user_turn_ids  # the renderer that training uses: equal by identity
 
     return user_turn_ids(tokenizer, prompt)
 
 
 def stop_ids(tokenizer: Any) -> tuple[int, ...]:
-    """The end-of-turn token."""
-    token_id = tokenizer.convert_tokens_to_ids("<|im_end|>")
-    if token_id is None or token_id == getattr(tokenizer, "unk_token_id", None):
-        raise InvalidInput("the tokenizer has no <|im_end|> token; use a ChatML tokenizer.")
-    return (int(token_id),)
+    """The end-of-turn token. Raises InvalidInput for a tokenizer without ChatML."""
+    from sindbad.agent.chat import plain_chat
+
+    return (plain_chat(tokenizer).end_of_turn_id,)
 
 
 def decode(tokenizer: Any, token_ids: Sequence[int]) -> str:

@@ -18,7 +18,7 @@ class Translation:
         accepted: every segment kept the structure contract.
         reason: why it was rejected, "" otherwise; the part before ":" is a stable name ("span_lost", "span_repeated",
             "span_unknown", "empty", "truncated", "too_long").
-        segments: units sent to the model or answered from the cache; units without a letter to translate are not counted.
+        segments: units with something to translate, answered by the model or from the cache.
         attempts: generations paid for, retries included. prompt_tokens / output_tokens: summed over attempts.
         mean_logprob: natural-log probability a sampled token, of the unmodified distribution; 0 when none was sampled.
         model_version: weight version that translated; -1 when nothing had to be.

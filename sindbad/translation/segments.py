@@ -6,6 +6,7 @@ segment boundary lies inside a protected span.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ def _lines(text: str, spans: Sequence[Span]) -> list[tuple[int, int]]:
     """[start, end) of every line, its newline included; a line break inside a span does not count."""
     cuts = [match.end() for match in re.finditer(r"\n", text) if not _inside(match.end(), spans)]
     edges = [0, *cuts, *([] if cuts and cuts[-1] == len(text) else [len(text)])]
-    return [(start, end) for start, end in zip(edges, edges[1:], strict=False) if end > start]
+    return [(start, end) for start, end in itertools.pairwise(edges) if end > start]
 
 
 def _sentence_cuts(text: str, start: int, end: int, spans: Sequence[Span]) -> list[int]:
@@ -65,7 +66,7 @@ def split(text: str, spans: Sequence[Span], *, sentences: int = 1) -> list[Segme
     for start, end in _lines(text, spans):
         cuts = _sentence_cuts(text, start, end, spans)[sentences - 1 :: sentences] if sentences else []
         edges = [start, *cuts, end]
-        for index, (left, right) in enumerate(zip(edges, edges[1:], strict=False)):
+        for index, (left, right) in enumerate(itertools.pairwise(edges)):
             if right > left:
                 segments.append(_segment(text, left, right, spans, line_start=index == 0))
     return segments

@@ -41,7 +41,7 @@ class SpanKind(StrEnum):
 
 ALL_KINDS = frozenset(SpanKind)
 
-# Leftmost match wins; at one position the first alternative does. Sources of the list: the failures of a rival's masker.
+# Leftmost match wins; at one position the first alternative does.
 _PATTERNS: tuple[tuple[SpanKind, str], ...] = (
     (SpanKind.CODE, r"(?m:^[ ]{0,3}(?P<fence>`{3,}|~{3,})(?s:.*?)(?:^[ ]{0,3}(?P=fence)[`~]*[ \t]*$|\Z))"),
     (SpanKind.TOOL_CALL, r"(?s:<tool_call>.*?</tool_call>)"),

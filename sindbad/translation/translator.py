@@ -2,17 +2,17 @@
 
 Mask, cut into segments, translate each distinct segment once, verify, put back. A segment that breaks the structure
 contract is asked for again, first sentence by sentence, then sampled with fixed seeds; one that stays broken rejects
-its document with a reason. Concurrent calls share the engine's batch: every wait is on the engine, none on another caller.
+its document with a reason. Concurrent calls share the engine's batch; no call waits for another one's result.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -28,7 +28,7 @@ from sindbad.translation.prompts import (
     translation_prompt,
 )
 from sindbad.translation.protocol import Translation
-from sindbad.translation.segments import split
+from sindbad.translation.segments import Segment, split
 from sindbad.translation.spans import (
     ALL_KINDS,
     MASKER_VERSION,
@@ -39,6 +39,19 @@ from sindbad.translation.spans import (
     mask,
     restore,
 )
+
+T = TypeVar("T")
+
+
+async def all_or_first_error(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Results in order. The first failure, or being cancelled, cancels the rest and waits until they have ended."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class TranslatorSettings(BaseModel):
@@ -83,6 +96,10 @@ class _Outcome:
     logprob: float = 0.0
     version: int = -1
 
+    def free(self) -> _Outcome:
+        """The same text for somebody who did not pay for it."""
+        return _Outcome(self.text, self.reason, version=self.version)
+
     def after(self, earlier: _Outcome) -> _Outcome:
         """This outcome, with what an earlier attempt cost added."""
         return _Outcome(
@@ -94,6 +111,24 @@ class _Outcome:
             self.logprob + earlier.logprob,
             self.version if self.version >= 0 else earlier.version,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """A text, its segments and what of each is sent."""
+
+    segments: list[Segment]
+    masked: list[Masked]
+
+    @classmethod
+    def cut(cls, text: str, glossary: Glossary, sentences: int) -> _Document:
+        spans = find_spans(text, glossary, ALL_KINDS)
+        segments = split(text, spans, sentences=sentences)
+        return cls(segments, [mask(text, spans, start=segment.start, end=segment.end) for segment in segments])
+
+    def join(self, translated: Sequence[str]) -> str:
+        parts = zip(self.segments, self.masked, translated, strict=True)
+        return "".join(segment.lead + restore(masked, text) + segment.trail for segment, masked, text in parts)
 
 
 @dataclass(slots=True)
@@ -142,47 +177,37 @@ class Translator:
         self._stop = stop_ids(tokenizer)
         self._slots = asyncio.Semaphore(self.settings.concurrency)
         self._cache: OrderedDict[str, _Outcome] = OrderedDict()
-        self._pending: dict[str, asyncio.Task[_Outcome]] = {}
 
     async def translate(
         self, texts: Sequence[str], *, source: str = "en", target: str = "ar", glossary: Glossary | None = None
     ) -> list[Translation]:
-        """See :class:`~sindbad.translation.protocol.TextTranslator`. Cancelling cancels the generations of this call."""
+        """See :class:`~sindbad.translation.protocol.TextTranslator`. Cancelling it cancels its generations."""
         if language_name(source) == language_name(target):
             raise InvalidInput("source and target language are the same.")
-        terms = glossary or Glossary()
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._document(text, source, target, terms)) for text in texts]
-        return [task.result() for task in tasks]
+        documents = [_Document.cut(text, glossary or Glossary(), self.settings.sentences) for text in texts]
+        distinct = {masked.text: masked for document in documents for masked in document.masked}
+        outcomes = await all_or_first_error(self._segment(masked, source, target) for masked in distinct.values())
+        known = dict(zip(distinct, outcomes, strict=True))
+        return [self._assemble(document, known) for document in documents]
 
     def forget(self) -> None:
         """Empty the cache: the weights changed."""
         self._cache.clear()
 
-    async def _document(self, text: str, source: str, target: str, glossary: Glossary) -> Translation:
-        spans = find_spans(text, glossary, ALL_KINDS)
-        segments = split(text, spans, sentences=self.settings.sentences)
-        masked = [mask(text, spans, start=segment.start, end=segment.end) for segment in segments]
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._segment(item, source, target)) for item in masked]
-        outcomes = [task.result() for task in tasks]
-        body = [
-            segment.lead + (restore(item, outcome.text) if not outcome.reason else "") + segment.trail
-            for segment, item, outcome in zip(segments, masked, outcomes, strict=True)
-        ]
-        return self._summary("".join(body), outcomes)
-
-    def _summary(self, text: str, outcomes: Sequence[_Outcome]) -> Translation:
+    def _assemble(self, document: _Document, known: dict[str, _Outcome]) -> Translation:
+        outcomes = [known[masked.text] for masked in document.masked]
+        for masked in document.masked:  # the first document with a segment pays for it
+            known[masked.text] = known[masked.text].free()
         reason = next((outcome.reason for outcome in outcomes if outcome.reason), "")
         if reason:
             name = reason.split(":")[0]
             self.counters.rejected[name] = self.counters.rejected.get(name, 0) + 1
         output_tokens = sum(outcome.output_tokens for outcome in outcomes)
         return Translation(
-            text="" if reason else text,
+            text="" if reason else document.join([outcome.text for outcome in outcomes]),
             accepted=not reason,
             reason=reason,
-            segments=sum(1 for outcome in outcomes if outcome.version >= 0),
+            segments=sum(1 for masked in document.masked if not masked.only_spans),
             attempts=sum(outcome.attempts for outcome in outcomes),
             prompt_tokens=sum(outcome.prompt_tokens for outcome in outcomes),
             output_tokens=output_tokens,
@@ -198,7 +223,7 @@ class Translator:
         if cached := self._cache.get(key):
             self.counters.cache_hits += 1
             self._cache.move_to_end(key)
-            return _Outcome(cached.text, cached.reason, logprob=0.0, version=cached.version)
+            return cached.free()
         outcome = await self._attempts(masked, source, target)
         if not outcome.reason and self.settings.cache_size:
             self._remember(key, outcome)
@@ -223,7 +248,7 @@ class Translator:
         return outcome
 
     def _sentences(self, masked: Masked) -> list[tuple[str, Masked, str]]:
-        """The sentences of a longer segment as (lead, masked with its own numbering, trail); [] when there is only one."""
+        """A longer segment's sentences as (lead, masked with its own numbering, trail); [] when there is only one."""
         spans = find_spans(masked.text, kinds=frozenset())  # the sentinels
         parts = split(masked.text, spans, sentences=1)
         if len(parts) < 2:
@@ -231,11 +256,9 @@ class Translator:
         return [(part.lead, mask(masked.text, spans, start=part.start, end=part.end), part.trail) for part in parts]
 
     async def _by_sentence(self, parts: list[tuple[str, Masked, str]], source: str, target: str) -> _Outcome:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._generate(part, source, target, attempt=0)) for _, part, _ in parts]
+        outcomes = await all_or_first_error(self._generate(part, source, target, attempt=0) for _, part, _ in parts)
         whole = _Outcome("", "")
-        for (lead, part, trail), task in zip(parts, tasks, strict=True):
-            outcome = task.result()
+        for (lead, part, trail), outcome in zip(parts, outcomes, strict=True):
             text = restore(part, outcome.text) if not outcome.reason else ""
             reason = whole.reason or outcome.reason
             whole = _Outcome(whole.text + lead + text + trail, reason).after(whole).after(outcome)

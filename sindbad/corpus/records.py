@@ -1,0 +1,182 @@
+"""Instruction records: what is translated and tuned on, and where it came from.
+
+A record is a conversation: messages keep their count, roles and order through translation (papers §4.7). Licences travel
+with it: what comes out inherits every licence of source and translator, and non-commercial is inherited too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from sindbad import atomic
+from sindbad.errors import InvalidInput
+
+ROLES = ("system", "user", "assistant")
+_NON_COMMERCIAL = ("-nc", "noncommercial", "non-commercial")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a record came from. ``licences`` are SPDX ids or names, one each; ``translator`` is "" for an original."""
+
+    source: str
+    source_id: str
+    licences: tuple[str, ...]
+    translator: str = ""
+
+    @property
+    def commercial_use(self) -> bool:
+        """False as soon as one licence forbids it."""
+        return not any(mark in licence.lower() for licence in self.licences for mark in _NON_COMMERCIAL)
+
+
+@dataclass(frozen=True, slots=True)
+class InstructionRecord:
+    """A conversation in one language. ``metadata`` passes through translation unchanged."""
+
+    record_id: str
+    language: str
+    messages: tuple[Message, ...]
+    provenance: Provenance
+    metadata: Mapping[str, str]
+
+    def to_record(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> InstructionRecord:
+        """Inverse of :meth:`to_record`. Raises InvalidInput naming what is wrong."""
+        try:
+            messages = tuple(Message(str(item["role"]), str(item["content"])) for item in record["messages"])
+            origin = record["provenance"]
+            provenance = Provenance(
+                origin["source"], origin["source_id"], tuple(origin["licences"]), origin.get("translator", "")
+            )
+            built = cls(
+                str(record["record_id"]),
+                str(record["language"]),
+                messages,
+                provenance,
+                dict(record.get("metadata", {})),
+            )
+        except (KeyError, TypeError) as error:
+            raise InvalidInput(f"not an instruction record: {error!r}") from error
+        check(built)
+        return built
+
+    def prompt_and_completion(self) -> tuple[str, str]:
+        """The first user turn and the first answer, for prompt/completion training files."""
+        user = next(message.content for message in self.messages if message.role == "user")
+        return user, next(message.content for message in self.messages if message.role == "assistant")
+
+
+def check(record: InstructionRecord) -> None:
+    """Raise InvalidInput unless the conversation has known roles and something to answer."""
+    roles = [message.role for message in record.messages]
+    if unknown := set(roles) - set(ROLES):
+        raise InvalidInput(f"record {record.record_id}: unknown role {sorted(unknown)}; known: {', '.join(ROLES)}.")
+    if "user" not in roles or "assistant" not in roles:
+        raise InvalidInput(f"record {record.record_id} needs a user and an assistant message.")
+
+
+def instruction(
+    instruction_text: str,
+    response: str,
+    *,
+    source: str,
+    source_id: str,
+    licences: Iterable[str],
+    language: str = "en",
+    **metadata: str,
+) -> InstructionRecord:
+    """A two-message record; its id is a hash of its content, so the same row has the same id everywhere."""
+    content = json.dumps([source, source_id, instruction_text, response], ensure_ascii=False)
+    return InstructionRecord(
+        sha256(content.encode()).hexdigest()[:20],
+        language,
+        (Message("user", instruction_text), Message("assistant", response)),
+        Provenance(source, source_id, tuple(licences)),
+        metadata,
+    )
+
+
+def translated(
+    record: InstructionRecord, contents: Iterable[str], *, language: str, translator: str, licence: str
+) -> InstructionRecord:
+    """``record`` with the same roles in ``language``; the translator's licence joins the lineage."""
+    messages = tuple(Message(message.role, content) for message, content in zip(record.messages, contents, strict=True))
+    licences = tuple(dict.fromkeys((*record.provenance.licences, licence)))
+    provenance = replace(record.provenance, translator=translator, licences=licences)
+    return InstructionRecord(record.record_id, language, messages, provenance, record.metadata)
+
+
+def write_jsonl(path: Path, records: Iterable[InstructionRecord]) -> int:
+    """Write a shard atomically and return its number of rows."""
+    lines = [json.dumps(record.to_record(), ensure_ascii=False) for record in records]
+    atomic.write_text(path, "".join(line + "\n" for line in lines))
+    return len(lines)
+
+
+def read_jsonl(path: Path) -> Iterator[InstructionRecord]:
+    """Records of a shard. Raises InvalidInput naming the line."""
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                yield InstructionRecord.from_record(json.loads(line))
+            except (ValueError, InvalidInput) as error:
+                raise InvalidInput(f"{path}:{number}: {error}") from error
+
+
+def write_parquet(path: Path, records: Iterable[InstructionRecord]) -> int:
+    """Write records as Parquet (nested columns as in :meth:`InstructionRecord.to_record`), atomically."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [{**record.to_record(), "metadata": list(record.metadata.items())} for record in records]
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(rows, schema=_schema(pa)), sink)
+    atomic.write_bytes(path, sink.getvalue().to_pybytes())
+    return len(rows)
+
+
+def read_parquet(path: Path) -> Iterator[InstructionRecord]:
+    """Inverse of :func:`write_parquet`."""
+    import pyarrow.parquet as pq
+
+    for row in pq.read_table(path).to_pylist():
+        yield InstructionRecord.from_record({**row, "metadata": dict(row["metadata"])})
+
+
+def _schema(pa: Any) -> Any:
+    message = pa.struct([("role", pa.string()), ("content", pa.string())])
+    provenance = pa.struct(
+        [
+            ("source", pa.string()),
+            ("source_id", pa.string()),
+            ("licences", pa.list_(pa.string())),
+            ("translator", pa.string()),
+        ]
+    )
+    return pa.schema(
+        [
+            ("record_id", pa.string()),
+            ("language", pa.string()),
+            ("messages", pa.list_(message)),
+            ("provenance", provenance),
+            ("metadata", pa.map_(pa.string(), pa.string())),
+        ]
+    )

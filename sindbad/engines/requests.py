@@ -1,0 +1,29 @@
+"""Checks that every engine makes before it accepts a request, so that both refuse the same things in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sindbad.engines.protocol import SamplingParams
+from sindbad.errors import InvalidInput
+
+
+def check_request(prompt_ids: Sequence[int], sampling: SamplingParams, vocabulary_size: int, max_context: int) -> None:
+    """Raise InvalidInput, naming the field, for a request that can never be served."""
+    _require(len(prompt_ids) > 0, "prompt_ids", "the prompt is empty; send at least one token id")
+    _require(sampling.max_tokens >= 1, "max_tokens", "max_tokens must be at least 1")
+    _require(
+        len(prompt_ids) + sampling.max_tokens <= max_context,
+        "max_tokens",
+        f"{len(prompt_ids)} prompt tokens + max_tokens {sampling.max_tokens} exceed the context of {max_context}",
+    )
+    outside = next((token for token in prompt_ids if not 0 <= token < vocabulary_size), None)
+    _require(outside is None, "prompt_ids", f"token id {outside} is outside the vocabulary of {vocabulary_size}")
+    _require(0.0 <= sampling.temperature < float("inf"), "temperature", "temperature must be finite and at least 0")
+    _require(0.0 < sampling.top_p <= 1.0, "top_p", "top_p must be in (0, 1]")
+    _require(sampling.top_k >= 0, "top_k", "top_k must be 0 (off) or positive")
+
+
+def _require(condition: bool, field: str, message: str) -> None:
+    if not condition:
+        raise InvalidInput(message, metadata={"field": field})

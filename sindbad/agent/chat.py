@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +28,11 @@ from sindbad.tools.environment import ToolSpec
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<answer>", "</answer>", "<summary>", "</summary>")  # fmt: skip
+TAG_NAMES = ("think", "tool_call", "tool_response", "answer", "summary")
+TAGS = tuple(tag for name in TAG_NAMES for tag in (f"<{name}>", f"</{name}>"))
 IM_START, IM_END = "<|im_start|>", "<|im_end|>"
 BEGIN_NAMES = ("<|startoftext|>",)
+_SENTENCE_END = re.compile(r"[.!?؟。](?=\s|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,21 @@ class ChatTokenizer:
     def _wrapped(self, name: str, text: str) -> list[int]:
         return [*self._tag(f"<{name}>"), *self.encode_text(text), *self._tag(f"</{name}>")]
 
+    def clip(self, text: str, max_tokens: int, *, whole_sentences: bool = False) -> str:
+        """The longest beginning of ``text`` that takes at most ``max_tokens``; optionally cut after a sentence."""
+        ids = self.encode_text(text)
+        if len(ids) <= max_tokens:
+            return text
+        keep = max_tokens
+        while keep > 0:  # re-encoding a beginning may take a token more than the beginning of the encoding
+            clipped = self.text(ids[:keep]).rstrip("\ufffd")
+            end = max((match.end() for match in _SENTENCE_END.finditer(clipped)), default=0)
+            clipped = clipped[:end] if whole_sentences and end else clipped
+            if len(self.encode_text(clipped)) <= max_tokens:
+                return clipped
+            keep -= 1
+        return ""
+
     # -- contexts ----------------------------------------------------------------------------------------------------
 
     def segment_prompt(
@@ -161,9 +179,13 @@ class ChatTokenizer:
         values["summary"] = self._wrapped("summary", summary)
         return self._dialogue(system, self._fill(wording.restart_turn, values))
 
-    def observation_block(self, observation: str, *, max_tokens: int | None = None) -> list[int]:
-        """Ids between two assistant turns: newline, tool turn, next assistant header. Truncates the text's ids."""
-        body = self.encode_text(observation)[:max_tokens]
+    def observation_block(self, observation: str | Sequence[int]) -> list[int]:
+        """Ids between two assistant turns: newline, tool turn, next assistant header.
+
+        Args:
+            observation: untrusted text, or its ids as :meth:`encode_text` gave them (perhaps cut).
+        """
+        body = self.encode_text(observation) if isinstance(observation, str) else observation
         response = [*self._tag("<tool_response>"), *body, *self._tag("</tool_response>")]
         newline = self._own("\n")
         return [*newline, *self._turn(self.prompts.tool_role, response), *newline, *self._header("assistant")]
@@ -187,7 +209,7 @@ class ChatTokenizer:
         return ids + (self._wrapped("tool_response", observation) if observation else [])
 
     def assistant_turn(self, thought: str, *, tool_call: str = "", answer: str | None = None) -> list[int]:
-        """Ids of a well-formed assistant turn, ``<|im_end|>`` included. For oracles and tests, never for sampled text."""
+        """Ids of a well-formed assistant turn, ``<|im_end|>`` included. For oracles, never for sampled text."""
         body = self._wrapped("think", thought)
         body += self._wrapped("answer", answer) if answer is not None else self._wrapped("tool_call", tool_call)
         return [*body, self.end_of_turn_id]
@@ -240,7 +262,7 @@ _PLAIN_CHATS: WeakKeyDictionary[Any, ChatTokenizer] = WeakKeyDictionary()
 
 
 def plain_chat(tokenizer: Any) -> ChatTokenizer:
-    """The renderer of single turns for a ``PreTrainedTokenizerFast``; made once a tokenizer. Its wording is not used."""
+    """The renderer of single turns for a ``PreTrainedTokenizerFast``, made once a tokenizer; wording unused."""
     if tokenizer not in _PLAIN_CHATS:
         _PLAIN_CHATS[tokenizer] = ChatTokenizer.from_hf(tokenizer, load_prompts("demo"))
     return _PLAIN_CHATS[tokenizer]

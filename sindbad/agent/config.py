@@ -23,7 +23,7 @@ class OnFormatViolation(StrEnum):
 
 
 class OnNoAction(StrEnum):
-    """A turn with neither call nor answer. ``fail``: ReSum Alg. 1. ``observe``: an error observation, as its code does."""
+    """Neither call nor answer. ``fail``: ReSum Alg. 1. ``observe``: an error observation (its code goes on, too)."""
 
     FAIL = "fail"
     OBSERVE = "observe"
@@ -41,11 +41,11 @@ class Sampling(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    temperature: float = Field(1.0, ge=0.0)
+    temperature: float = Field(default=1.0, ge=0.0)
     """0 is greedy; 1 in training (behaviour log-probabilities are those of the unmodified distribution)."""
-    top_p: float = Field(1.0, gt=0.0, le=1.0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     """1 leaves the distribution alone."""
-    top_k: int = Field(0, ge=0)
+    top_k: int = Field(default=0, ge=0)
     """0 leaves the distribution alone."""
 
 
@@ -56,30 +56,31 @@ class AgentConfig(BaseModel):
 
     paradigm: Paradigm = Paradigm.RESUM
     """react fails when the context is full, resum summarises and restarts, recent_history drops the oldest turns."""
-    context_limit: int = Field(32 * 1024, ge=16)
+    context_limit: int = Field(default=32 * 1024, ge=16)
     """Longest context of a segment in tokens, prompt included."""
-    reserve_tokens: int = Field(0, ge=0)
+    reserve_tokens: int = Field(default=0, ge=0)
     """Taken off the limit before the trigger fraction applies (ReSum's code: 1,000 of 32,768)."""
-    trigger_fraction: float = Field(0.9, gt=0.0, le=1.0)
+    trigger_fraction: float = Field(default=0.9, gt=0.0, le=1.0)
     """Summarise when the context has reached this fraction of limit minus reserve."""
-    headroom_tokens: int = Field(0, ge=0)
+    headroom_tokens: int = Field(default=0, ge=0)
     """Summarise earlier where fewer tokens than this are left: what one more turn and its observation may take. The
     fraction alone leaves too little room under limits of a few hundred tokens."""
-    max_summaries: int = Field(1000, ge=0)
+    max_summaries: int = Field(default=1000, ge=0)
     """Restarts an attempt; beyond it resum behaves like react."""
-    max_summary_tokens: int = Field(4096, ge=1)
+    max_summary_tokens: int = Field(default=4096, ge=1)
     """Longer summaries are cut at a sentence before they become a prompt."""
-    recent_tokens: int = Field(22 * 1024, ge=0)
-    """recent_history keeps the newest whole turns up to this many tokens, beside system and question."""
-    max_tool_calls: int = Field(60, ge=1)
+    recent_tokens: int | None = Field(default=None, ge=0)
+    """recent_history keeps the newest whole turns up to this many tokens, beside system and question; None is 22/32
+    of the limit (ReSum App. D.1: 22k of 32k)."""
+    max_tool_calls: int = Field(default=60, ge=1)
     """Over all segments: a summary does not reset it. Malformed calls count. When it is used up, the attempt failed."""
-    max_turns: int = Field(200, ge=1)
+    max_turns: int = Field(default=200, ge=1)
     """Turns over all segments."""
-    max_turn_tokens: int = Field(4096, ge=1)
+    max_turn_tokens: int = Field(default=4096, ge=1)
     """Tokens a turn; a turn that is cut here ends the attempt."""
-    min_turn_tokens: int = Field(1, ge=1)
+    min_turn_tokens: int = Field(default=1, ge=1)
     """With less room than this before the limit no turn is begun."""
-    max_observation_tokens: int = Field(8192, ge=1)
+    max_observation_tokens: int = Field(default=8192, ge=1)
     """An observation's token ids are cut here."""
     sampling: Sampling = Sampling()
     """How turns are sampled."""
@@ -89,11 +90,11 @@ class AgentConfig(BaseModel):
     """Neither a call nor an answer."""
     on_malformed_call: OnMalformedCall = OnMalformedCall.OBSERVE
     """A call that is not valid JSON or names no tool."""
-    tool_deadline_seconds: float = Field(60.0, gt=0.0)
+    tool_deadline_seconds: float = Field(default=60.0, gt=0.0)
     """For one tool call; a late one is an error observation."""
-    summary_deadline_seconds: float = Field(360.0, gt=0.0)
+    summary_deadline_seconds: float = Field(default=360.0, gt=0.0)
     """For one summary; a late one leaves the history untouched."""
-    turn_deadline_seconds: float = Field(600.0, gt=0.0)
+    turn_deadline_seconds: float = Field(default=600.0, gt=0.0)
     """For sampling one turn; a late one raises DeadlineExceeded."""
 
     @model_validator(mode="after")
@@ -103,6 +104,11 @@ class AgentConfig(BaseModel):
         if self.headroom_tokens >= self.context_limit:
             raise ValueError("headroom_tokens must be smaller than context_limit")
         return self
+
+    @property
+    def recent_budget(self) -> int:
+        """Tokens of turns that recent_history keeps."""
+        return self.context_limit * 22 // 32 if self.recent_tokens is None else self.recent_tokens
 
     def trigger_fires(self, token_count: int) -> bool:
         """ReSum's systematic trigger: ``count >= fraction * (limit - reserve)``, or the headroom is gone."""

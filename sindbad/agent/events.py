@@ -107,4 +107,5 @@ class Finished:
     trajectory: Trajectory = field(repr=False)
 
 
-Event = Started | TurnStarted | TextSampled | Thought | ToolCalled | Observed | Malformed | Summarised | HistoryCut | Answered | Finished  # fmt: skip
+Turnwise = TurnStarted | TextSampled | Thought | ToolCalled | Observed | Malformed | Answered
+Event = Started | Turnwise | Summarised | HistoryCut | Finished

@@ -1,7 +1,7 @@
 """What the agent is told, as data: one YAML a prompt set, worded by us after the roles that the papers describe.
 
 ``demo`` is terse (a tiny model pays for every token); ``full`` is for real models (ReSum App. C: a web researcher that
-cross-checks; a summariser that keeps only explicit, certain, question-relevant facts and is *not* asked for gaps or plans).
+cross-checks; a summariser that keeps only explicit, certain, relevant facts and is *not* asked for gaps or plans).
 """
 
 from __future__ import annotations

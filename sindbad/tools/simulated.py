@@ -1,0 +1,94 @@
+"""The simulated environment: an index, no sockets. The same query gives the same result (papers.md §4, test 18)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+from sindbad.agent.trajectory import EnvironmentKind
+from sindbad.retrieval.extraction import canonical
+from sindbad.retrieval.index import PageIndex
+from sindbad.retrieval.page import Hit
+from sindbad.tools.environment import Scope
+from sindbad.tools.provider import CodeProvider, Fetched, Provider, ProviderError, no_such_page
+from sindbad.tools.toolbox import Toolbox, ToolboxSettings
+
+_SMALL_INDEX_PAGES = 200_000
+"""Below this a query costs about a millisecond, less than a hop to a thread on busy cores is worth."""
+
+
+class IndexProvider:
+    """Answers from a :class:`PageIndex`."""
+
+    name = "index"
+
+    def __init__(self, index: PageIndex) -> None:
+        self._index = index
+        self._inline = index.info.pages <= _SMALL_INDEX_PAGES
+
+    async def search(self, query: str, scope: Scope, k: int) -> list[Hit]:
+        if self._inline:
+            return self._index.search(scope.corpus, scope.language, query, k)
+        return await asyncio.to_thread(self._index.search, scope.corpus, scope.language, query, k)
+
+    async def fetch(self, target: str, scope: Scope) -> Fetched:
+        page = self._index.page(scope.corpus, scope.language, target)
+        if page is None:
+            raise no_such_page(target)
+        return Fetched(page.url, page.title, canonical(page.text))
+
+    async def close(self) -> None:
+        """The snapshot is memory-mapped and freed with the object."""
+
+
+class FlakyProvider:
+    """A provider that fails a seeded fraction of calls, so that a policy meets errors in training, too.
+
+    Whether a call fails depends on the seed, the asker's trace, the call and how often this trace has made it: the
+    same episode replayed fails in the same places, and a second try usually works.
+    """
+
+    def __init__(self, inner: Provider, *, rate: float, seed: int = 0) -> None:
+        self._inner = inner
+        self._rate = rate
+        self._seed = seed
+        self._tries: dict[str, int] = {}
+        self.name = inner.name
+
+    async def search(self, query: str, scope: Scope, k: int) -> list[Hit]:
+        self._maybe_fail("search", query, scope)
+        return await self._inner.search(query, scope, k)
+
+    async def fetch(self, target: str, scope: Scope) -> Fetched:
+        self._maybe_fail("visit", target, scope)
+        return await self._inner.fetch(target, scope)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+    def _maybe_fail(self, tool: str, what: str, scope: Scope) -> None:
+        key = "\x1f".join((str(self._seed), scope.trace_id, scope.corpus, scope.language, tool, what))
+        if len(self._tries) > 100_000:  # bounded: forgetting only repeats a fault
+            self._tries.clear()
+        attempt = self._tries.get(key, 0)
+        self._tries[key] = attempt + 1
+        digest = hashlib.sha256(f"{key}\x1f{attempt}".encode()).digest()
+        if int.from_bytes(digest[:8]) / 2**64 < self._rate:
+            raise ProviderError("the site did not answer, try again", retryable=True)
+
+
+def simulated_environment(
+    index: PageIndex | str | Path,
+    settings: ToolboxSettings | None = None,
+    *,
+    fault_rate: float = 0.0,
+    seed: int = 0,
+    code: CodeProvider | None = None,
+) -> Toolbox:
+    """The environment over ``index`` (open, or its folder). ``fault_rate`` in [0, 1] injects seeded tool errors."""
+    opened = index if isinstance(index, PageIndex) else PageIndex(index)
+    provider: Provider = IndexProvider(opened)
+    if fault_rate > 0:
+        provider = FlakyProvider(provider, rate=fault_rate, seed=seed)
+    return Toolbox(EnvironmentKind.SIMULATED, provider, settings, code=code)

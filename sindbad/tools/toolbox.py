@@ -1,0 +1,196 @@
+"""The one implementation of the Environment protocol: check, dispatch, render. Environments differ only in providers.
+
+Invariant: :meth:`Toolbox.call` never raises but for cancellation; whatever goes wrong is an observation with
+``ok=False`` that the agent can read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from sindbad.agent.trajectory import EnvironmentKind
+from sindbad.retrieval.page import Hit
+from sindbad.retrieval.visit import DEFAULT_BUDGET_CHARS, excerpt
+from sindbad.tools import render, specs
+from sindbad.tools.environment import Observation, Scope, ToolCall, ToolSpec
+from sindbad.tools.provider import Article, CodeProvider, Provider, ProviderError, ScholarProvider
+from sindbad.tools.render import Evidence, Style
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+MAX_PARALLEL = 3
+"""Queries or pages of one call in flight at once (papers.md §2a, from the released code)."""
+NO_SCHOLAR = "scholar is not available here; use search instead"
+NO_PYTHON = "python is not available here"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolboxSettings:
+    """How much a call brings back. ``tools`` names what the model is offered."""
+
+    style: Style = Style.FULL
+    top_k: int = 10
+    max_evidence_chars: int = DEFAULT_BUDGET_CHARS
+    tools: tuple[str, ...] = ("search", "visit")
+
+
+class Toolbox:
+    """An environment over providers. Owns ``provider`` and closes it; scholar and code belong to the caller."""
+
+    def __init__(
+        self,
+        kind: EnvironmentKind,
+        provider: Provider,
+        settings: ToolboxSettings | None = None,
+        *,
+        scholar: ScholarProvider | None = None,
+        code: CodeProvider | None = None,
+    ) -> None:
+        self._kind = kind
+        self.provider = provider
+        self.settings = settings or ToolboxSettings()
+        self._scholar = scholar
+        self._code = code
+        self._tools = specs.by_name(self.settings.tools)
+
+    @property
+    def kind(self) -> EnvironmentKind:
+        return self._kind
+
+    @property
+    def tools(self) -> tuple[ToolSpec, ...]:
+        return self._tools
+
+    async def close(self) -> None:
+        """Close the provider; idempotent."""
+        await self.provider.close()
+
+    async def call(self, call: ToolCall, scope: Scope, *, deadline_seconds: float) -> Observation:
+        """Carry out one call within ``deadline_seconds``."""
+        started = time.monotonic()
+        problem = specs.problem_with(call, self._tools)
+        if problem is not None:
+            return render.error_observation(problem)
+        seen = await self._guarded(self._carry_out(call, scope, deadline_seconds), deadline_seconds)
+        return replace(seen, latency_seconds=time.monotonic() - started)
+
+    async def _guarded(self, work: Awaitable[Observation], deadline_seconds: float) -> Observation:
+        try:
+            async with asyncio.timeout(max(0.0, deadline_seconds)):
+                return await work
+        except ProviderError as error:
+            return render.error_observation(str(error), source=self.provider.name)
+        except TimeoutError:
+            return render.error_observation("the call took too long, try again", source=self.provider.name)
+        except Exception:
+            log.exception("a provider broke its contract")
+            return render.error_observation("the tool failed, try again", source=self.provider.name)
+
+    async def _carry_out(self, call: ToolCall, scope: Scope, deadline_seconds: float) -> Observation:
+        arguments: Any = call.arguments
+        if call.name == "search":
+            results = await self.search(arguments["query"], scope)
+            return render.search_observation(
+                arguments["query"], results, self.settings.style, source=self.provider.name
+            )
+        if call.name == "visit":
+            pages = await self.visit(arguments["urls"], arguments["goal"], scope)
+            return render.visit_observation(
+                arguments["goal"], [page.evidence for page in pages], self.settings.style, source=self.provider.name
+            )
+        if call.name == "scholar":
+            found = await self.scholar(arguments["query"], scope)
+            name = self._scholar.name if self._scholar else ""
+            return render.search_observation(arguments["query"], as_hits(found), self.settings.style, source=name)
+        return await self._python(arguments["code"], deadline_seconds)
+
+    async def search(self, queries: Sequence[str], scope: Scope, k: int = 0) -> list[list[Hit]]:
+        """Hits of every query, in order; a query that fails beside others that don't finds nothing.
+
+        Raises ProviderError when all fail.
+        """
+        wanted = k or self.settings.top_k
+        return await _all_or_some(queries, lambda query: self.provider.search(query, scope, wanted))
+
+    async def scholar(self, queries: Sequence[str], scope: Scope, k: int = 0) -> list[list[Article]]:
+        """As :meth:`search`, for articles. Raises ProviderError also when no scholar provider is configured."""
+        if self._scholar is None:
+            raise ProviderError(NO_SCHOLAR)
+        provider, wanted = self._scholar, k or self.settings.top_k
+        return await _all_or_some(queries, lambda query: provider.articles(query, scope, wanted))
+
+    async def visit(
+        self, targets: Sequence[str], goal: str, scope: Scope, *, max_chars: int = 0, max_seconds: float = 0.0
+    ) -> list[Visited]:
+        """What every page says about ``goal``, in order. A page that can't be read says why; nothing is raised."""
+        gate = asyncio.Semaphore(MAX_PARALLEL)
+        budget = min(max_chars or self.settings.max_evidence_chars, self.settings.max_evidence_chars)
+
+        async def one(target: str) -> Visited:
+            try:
+                async with gate, asyncio.timeout(max_seconds or None):
+                    page = await self.provider.fetch(target, scope)
+            except ProviderError as error:
+                return Visited(Evidence(target, error=str(error)))
+            except TimeoutError:
+                return Visited(Evidence(target, error="the page took too long, try again"))
+            part = excerpt(page.text, goal, budget)
+            return Visited(Evidence(target, page.url, page.title, part.text), part.truncated)
+
+        return await _gather([one(target) for target in targets])
+
+    async def _python(self, code: str, deadline_seconds: float) -> Observation:
+        if self._code is None:
+            raise ProviderError(NO_PYTHON)
+        result = await self._code.run(code, deadline_seconds=deadline_seconds)
+        return Observation(result.text, ok=result.ok, error="" if result.ok else result.text, source="sandbox")
+
+
+@dataclass(frozen=True, slots=True)
+class Visited:
+    """Evidence of one page, and whether it was cut to the budget."""
+
+    evidence: Evidence
+    truncated: bool = False
+
+
+def as_hits(found: Sequence[Sequence[Article]]) -> list[list[Hit]]:
+    """Articles as search results: authors and year lead the snippet."""
+    return [[Hit(a.url, a.title, _citation(a) + a.snippet, 0.0) for a in articles] for articles in found]
+
+
+def _citation(article: Article) -> str:
+    who = ", ".join(article.authors[:3]) + (" et al." if len(article.authors) > 3 else "")
+    when = str(article.year) if article.year else ""
+    label = " ".join(part for part in (who, when) if part)
+    return f"({label}) " if label else ""
+
+
+async def _all_or_some(items: Sequence[str], ask: Callable[[str], Awaitable[list[T]]]) -> list[list[T]]:
+    """One answer an item; [] for those that failed, unless all did: then the first failure is raised."""
+    gate = asyncio.Semaphore(MAX_PARALLEL)
+
+    async def one(item: str) -> list[T] | ProviderError:
+        async with gate:
+            try:
+                return await ask(item)
+            except ProviderError as error:
+                return error
+
+    answers = await _gather([one(item) for item in items])
+    failures = [answer for answer in answers if isinstance(answer, ProviderError)]
+    if failures and len(failures) == len(answers):
+        raise failures[0]
+    return [[] if isinstance(answer, ProviderError) else answer for answer in answers]
+
+
+async def _gather(work: Sequence[Any]) -> list[T]:
+    """In order; the first unexpected exception, or a cancellation, takes the others with it."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(item) for item in work]
+    return [task.result() for task in tasks]

@@ -112,7 +112,7 @@ class _Progress:
 
 
 def batch_indices(lengths: Sequence[int], batch_size: int, seed: int) -> Iterator[list[int]]:
-    """Endless batches: each epoch is a fresh permutation, cut in length-sorted windows. A pure function of its input."""
+    """Endless batches: each epoch a fresh permutation, cut in length-sorted windows. A pure function of its input."""
     epoch = 0
     while True:
         chance = random.Random(f"{seed}:{epoch}")

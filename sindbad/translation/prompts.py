@@ -1,8 +1,8 @@
 """The translator's prompts: fixed templates, byte-equal in training and inference (papers §4.6).
 
 ``LIGHT`` is the template every public user of HALA's released translator sends as its only user turn; ``TEACHER`` is
-the one the authors gave to their teacher. The tiny tokenizer of the demo carries the templates' words and the
-sentinels as whole pieces (:func:`pieces`), so that a prompt costs about ten tokens instead of sixty bytes.
+the one the authors gave to their teacher. The demo's tiny tokenizer holds the templates' words and the sentinels as
+whole pieces (:func:`translation_words`, :func:`sentinels`), so a prompt costs ten tokens instead of sixty bytes.
 """
 
 from __future__ import annotations
@@ -45,11 +45,15 @@ def translation_prompt(text: str, style: PromptStyle, *, source: str = "en", tar
     return template + text
 
 
-def pieces() -> list[str]:
-    """Strings a small tokenizer should hold whole: words of templates and frames, and the first sentinels."""
+def translation_words() -> list[str]:
+    """Words of templates and frames, which a small tokenizer should hold whole."""
     prompts = " ".join(template.format(source="English", target="Arabic") for template in _TEMPLATES.values())
-    words = [*re.findall(r"\w+", prompts), *frames.words("en"), *frames.words("ar")]
-    return [*dict.fromkeys(words), *(sentinel(index) for index in range(MAX_PIECE_SENTINELS))]
+    return list(dict.fromkeys([*re.findall(r"\w+", prompts), *frames.words("en"), *frames.words("ar")]))
+
+
+def sentinels() -> list[str]:
+    """The first sentinels: one piece each in a small tokenizer, so that copying one is copying one id."""
+    return [sentinel(index) for index in range(MAX_PIECE_SENTINELS)]
 
 
 def render_prompt_ids(tokenizer: Any, prompt: str) -> list[int]:

@@ -1,0 +1,56 @@
+"""The two tiny LFM2 translators of the demo, untrained: a teacher, and a light one of a third of its size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class SmallModelConfig(BaseModel):
+    """Shape of a tiny LFM2. Convolution and attention layers alternate and end in attention: translating is aligning."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hidden_size: int = Field(default=96, gt=0)
+    """Width; a multiple of the head size 32."""
+    layers: int = Field(default=4, gt=1)
+    """Blocks."""
+    inner_size: int = Field(default=256, gt=0)
+    """Width of the feed-forward layers."""
+
+
+LIGHT = SmallModelConfig()
+TEACHER = SmallModelConfig(hidden_size=160, layers=6, inner_size=384)
+
+
+def new_model(config: SmallModelConfig, tokenizer: Any, *, seed: int, rows: int | None = None) -> Any:
+    """A randomly initialised ``Lfm2ForCausalLM`` in float32. ``rows``: embedding rows (tokenizer's, to a multiple of 64)."""
+    import torch
+    from transformers import Lfm2Config, Lfm2ForCausalLM
+
+    torch.manual_seed(seed)
+    heads = config.hidden_size // 32
+    return Lfm2ForCausalLM(
+        Lfm2Config(
+            vocab_size=rows or -(-len(tokenizer) // 64) * 64,
+            hidden_size=config.hidden_size,
+            intermediate_size=config.inner_size,
+            num_hidden_layers=config.layers,
+            num_attention_heads=heads,
+            num_key_value_heads=heads,
+            layer_types=["full_attention" if layer % 2 else "conv" for layer in range(config.layers)],
+            block_auto_adjust_ff_dim=False,
+            max_position_embeddings=4096,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Write the tokenizer's files into ``folder``, so that ``run_sft``'s outputs can copy them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save_pretrained(str(folder))

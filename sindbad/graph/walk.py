@@ -111,7 +111,7 @@ def extract_subgraphs(graph: KnowledgeGraph, config: WalkConfig, seed: int, *, a
         subgraph = random_walk(graph, starts.pop(), size, config, rng)
         if subgraph is None:
             continue
-        name, _, new = registry.classify(subgraph.shape)
-        if new:
-            subgraph.subgraph_hash = name
+        known = registry.classify(subgraph.shape)
+        if known.new:
+            subgraph.subgraph_hash = known.name
             yield subgraph

@@ -29,7 +29,7 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """``names``: language -> name. ``slug`` is ASCII and the same in every language."""
+    """``names``: language -> name. ``slug`` is ASCII, the same in every language, and the id (a URL tells it)."""
 
     entity_id: str
     entity_type: str
@@ -182,12 +182,12 @@ def _population(rng: random.Random, entities: int) -> list[Entity]:
     people = []
     companies = iter(rng.sample([(a, b) for a in FIRST_PIECES for b in FIRST_PIECES if a != b], counts["company"]))
     for kind in ENTITY_TYPES:
-        for number in range(counts[kind]):
+        for _ in range(counts[kind]):
             name = " ".join(next(companies)) if kind == "company" else stems.pop()
             if kind == "person":
                 name = f"{name} {rng.choice(FIRST_PIECES)}"
             slug = name.lower().replace(" ", "-")
-            people.append(Entity(f"{kind}-{number:02d}", kind, slug, {"en": name, "ar": arabic_name(name)}))
+            people.append(Entity(slug, kind, slug, {"en": name, "ar": arabic_name(name)}))
     return people
 
 

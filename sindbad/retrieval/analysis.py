@@ -41,7 +41,7 @@ def fold(text: str) -> str:
 
 
 def title_key(title: str) -> str:
-    """What two titles must share to be the same title: folded, blanks collapsed. Not stemmed: names differ by endings."""
+    """What two titles share when they are the same: folded, blanks collapsed, not stemmed (names differ by endings)."""
     return " ".join(fold(title).split())
 
 
@@ -78,6 +78,6 @@ def light_stem(word: str) -> str:
 
 
 def sentences(text: str) -> list[str]:
-    """Sentences in order, blanks collapsed, empty ones left out. Splits after ``. ! ? ؟`` before a blank, and at line ends."""
+    """Sentences in order, blanks collapsed, no empty ones. Splits after ``. ! ? ؟`` and a blank, and at line ends."""
     pieces = (" ".join(piece.split()) for piece in _SENTENCE_END.split(text))
     return [piece for piece in pieces if piece]

@@ -1,4 +1,4 @@
-"""From bytes off the web to the main text of a page. Bytes are hostile: nothing here raises anything but PageUnreadable.
+"""From bytes off the web to the main text of a page. Bytes are hostile: only PageUnreadable is raised.
 
 A page that marks its one article (``<article>``, ``<main>``) is believed when that holds most of the page's paragraphs:
 exact also on pages of two lines, where trafilatura's length heuristics fall back to everything. Otherwise trafilatura
@@ -22,55 +22,14 @@ _HTML_TYPES: Final = frozenset({"text/html", "application/xhtml+xml", ""})
 _PLAIN_TYPES: Final = frozenset({"text/plain", "text/markdown", "application/json"})
 _META_CHARSET: Final = re.compile(rb"<meta[^>]+charset=[\"']?([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-_SKIPPED: Final = frozenset(
-    [
-        "script",
-        "style",
-        "noscript",
-        "template",
-        "nav",
-        "header",
-        "footer",
-        "aside",
-        "form",
-        "button",
-        "select",
-        "iframe",
-        "svg",
-        "math",
-        "object",
-        "head",
-    ]
-)
-_BLOCKS: Final = frozenset(
-    [
-        "p",
-        "div",
-        "section",
-        "article",
-        "main",
-        "li",
-        "ul",
-        "ol",
-        "dl",
-        "dt",
-        "dd",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "table",
-        "tr",
-        "pre",
-        "blockquote",
-        "figure",
-        "figcaption",
-        "br",
-        "hr",
-    ]
-)
+_SKIPPED_TAGS = """
+script style noscript template nav header footer aside form button select iframe svg math object head
+"""
+_BLOCK_TAGS = """
+p div section article main li ul ol dl dt dd h1 h2 h3 h4 h5 h6 table tr pre blockquote figure figcaption br hr
+"""
+_SKIPPED: Final = frozenset(_SKIPPED_TAGS.split())
+_BLOCKS: Final = frozenset(_BLOCK_TAGS.split())
 
 
 class PageUnreadable(Exception):

@@ -11,6 +11,7 @@ page calls its subject "she"). The best sentence is also the snippet.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -171,7 +172,7 @@ class PageIndex:
         return [found[query] for query in queries]
 
     def page(self, corpus: str, language: str, url_or_title: str) -> Page | None:
-        """The page with this URL in this corpus, or with this title (:func:`analysis.title_key`) in corpus and language.
+        """The page with this URL in this corpus, or with this title (``analysis.title_key``) in corpus and language.
 
         Where several pages share a title, the one with the smallest URL.
         """
@@ -222,7 +223,7 @@ class PageIndex:
     def _overlap(self, wanted: list[str], words: frozenset[str], pairs: frozenset[tuple[str, str]]) -> float:
         """Weight of the query's terms, and half the weight of its adjacent pairs, that the sentence carries."""
         single = sum(self._weight(term) for term in dict.fromkeys(wanted) if term in words)
-        together = (pair for pair in zip(wanted, wanted[1:], strict=False) if pair in pairs)
+        together = (pair for pair in itertools.pairwise(wanted) if pair in pairs)
         return single + sum(self._weight(left) + self._weight(right) for left, right in together) / 2
 
     def _idf(self, term: str) -> float:
@@ -238,7 +239,7 @@ class PageIndex:
         rows = []
         for sentence in analysis.sentences(page.text):
             words = analysis.terms(sentence)
-            rows.append((sentence, frozenset(words), frozenset(zip(words, words[1:], strict=False))))
+            rows.append((sentence, frozenset(words), frozenset(itertools.pairwise(words))))
         return page.url, page.title, frozenset(analysis.terms(page.title)), rows
 
 

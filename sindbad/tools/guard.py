@@ -46,7 +46,7 @@ def is_public(address: str) -> bool:
 
 
 class AddressGuard:
-    """``allowed`` maps host patterns (``*.encyclopedia.example``) to ``address:port``, plain HTTP, unchecked on purpose."""
+    """``allowed`` maps hosts (``*.encyclopedia.example``) to ``address:port``: plain HTTP, unchecked on purpose."""
 
     def __init__(self, allowed: Mapping[str, str] | None = None) -> None:
         self._allowed = {pattern.lower(): address for pattern, address in (allowed or {}).items()}

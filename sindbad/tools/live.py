@@ -1,7 +1,7 @@
 """The live environment: a search endpoint over HTTP, and real pages fetched, extracted and read.
 
-The endpoint speaks SearXNG's JSON (``GET /search?q=…&format=json`` → ``{"results": [{"url", "title", "content"}]}``), so a
-SearXNG instance and the loopback web of the tests are the same provider.
+The endpoint speaks SearXNG's JSON (``GET /search?q=…&format=json`` → ``{"results": [{"url", "title", "content"}]}``),
+so a SearXNG instance and the loopback web of the tests are the same provider.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from sindbad.tools.environment import Scope
 class ProviderError(Exception):
     """A provider could not answer. The message is for the agent: words, no addresses of our own, no stack.
 
-    ``retryable`` says that the same request may succeed later; ``retry_after`` is the seconds that the provider asked for.
+    ``retryable``: the same request may succeed later; ``retry_after``: the seconds that the provider asked for.
     """
 
     def __init__(self, message: str, *, retryable: bool = False, retry_after: float = 0.0) -> None:

@@ -30,7 +30,7 @@ class RetrySettings:
     attempt_timeout_seconds: float = 10.0
 
     def wait(self, retry: int, jitter: float, retry_after: float = 0.0) -> float:
-        """Seconds before retry number ``retry`` (0 first); ``jitter`` in [0, 1). At least what the provider asked, capped."""
+        """Seconds before retry number ``retry`` (0 first); ``jitter`` in [0, 1). No less than asked for, capped."""
         backoff = jitter * min(self.cap_seconds, self.base_seconds * 2.0**retry)
         return max(backoff, min(retry_after, self.cap_seconds))
 

@@ -111,7 +111,7 @@ def _mismatch(value: Any, schema: Mapping[str, Any], where: str) -> str | None:
         return f"{where} must be {_TYPE_WORDS[kind]}"
     if kind == "array":
         return _array_mismatch(value, schema, where)
-    if kind == "string":
+    if isinstance(value, str):
         return _string_mismatch(value, schema, where)
     return None
 

@@ -182,7 +182,7 @@ async def _all_or_some(items: Sequence[str], ask: Callable[[str], Awaitable[list
             except ProviderError as error:
                 return error
 
-    answers = await _gather([one(item) for item in items])
+    answers: list[list[T] | ProviderError] = await _gather([one(item) for item in items])
     failures = [answer for answer in answers if isinstance(answer, ProviderError)]
     if failures and len(failures) == len(answers):
         raise failures[0]

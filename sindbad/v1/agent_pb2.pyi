@@ -34,6 +34,8 @@ class _ParadigmEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Paradigm.Val
     """Nothing: the attempt ends there."""
     PARADIGM_RESUM: _Paradigm.ValueType  # 2
     """The agent summarises and restarts."""
+    PARADIGM_RECENT_HISTORY: _Paradigm.ValueType  # 3
+    """The oldest turns are dropped: the baseline of ReSum's paper."""
 
 class Paradigm(_Paradigm, metaclass=_ParadigmEnumTypeWrapper):
     """What happens when the context is nearly full."""
@@ -44,6 +46,8 @@ PARADIGM_REACT: Paradigm.ValueType  # 1
 """Nothing: the attempt ends there."""
 PARADIGM_RESUM: Paradigm.ValueType  # 2
 """The agent summarises and restarts."""
+PARADIGM_RECENT_HISTORY: Paradigm.ValueType  # 3
+"""The oldest turns are dropped: the baseline of ReSum's paper."""
 Global___Paradigm: _TypeAlias = Paradigm  # noqa: Y015
 
 @_typing.final

@@ -151,19 +151,39 @@ class JudgeAgreement(_message.Message):
 
     COMPARED_FIELD_NUMBER: _builtins.int
     AGREED_FIELD_NUMBER: _builtins.int
+    BOTH_RIGHT_FIELD_NUMBER: _builtins.int
+    BOTH_WRONG_FIELD_NUMBER: _builtins.int
+    ONLY_RULE_FIELD_NUMBER: _builtins.int
+    ONLY_MODEL_FIELD_NUMBER: _builtins.int
+    UNPARSED_FIELD_NUMBER: _builtins.int
     compared: _builtins.int
     """Answers that both judged."""
     agreed: _builtins.int
     """Of these, the same verdict."""
+    both_right: _builtins.int
+    """Both said right."""
+    both_wrong: _builtins.int
+    """Both said wrong."""
+    only_rule: _builtins.int
+    """Right for the rule alone."""
+    only_model: _builtins.int
+    """Right for the model alone."""
+    unparsed: _builtins.int
+    """The model said nothing readable; counted in no other field."""
     def __init__(
         self,
         *,
         compared: _builtins.int = ...,
         agreed: _builtins.int = ...,
+        both_right: _builtins.int = ...,
+        both_wrong: _builtins.int = ...,
+        only_rule: _builtins.int = ...,
+        only_model: _builtins.int = ...,
+        unparsed: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreed", b"agreed", "compared", b"compared"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreed", b"agreed", "both_right", b"both_right", "both_wrong", b"both_wrong", "compared", b"compared", "only_model", b"only_model", "only_rule", b"only_rule", "unparsed", b"unparsed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from sindbad.v1 import common_pb2 as sindbad_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsindbad/v1/translator.proto\x12\nsindbad.v1\x1a\x17sindbad/v1/common.proto\"/\n\rGlossaryEntry\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\"\xc6\x01\n\x10TranslateRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12\x17\n\x0fsource_language\x18\x02 \x01(\t\x12\x17\n\x0ftarget_language\x18\x03 \x01(\t\x12+\n\x08glossary\x18\x04 \x03(\x0b\x32\x19.sindbad.v1.GlossaryEntry\x12\x18\n\x0btemperature\x18\x05 \x01(\x02H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x06 \x01(\x03H\x01\x88\x01\x01\x42\x0e\n\x0c_temperatureB\x07\n\x05_seed\"[\n\x0bTranslation\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x16\n\x0estructure_kept\x18\x02 \x01(\x08\x12\x10\n\x08problems\x18\x03 \x03(\t\x12\x14\n\x0cmean_logprob\x18\x04 \x01(\x02\"\x81\x01\n\x11TranslateResponse\x12-\n\x0ctranslations\x18\x01 \x03(\x0b\x32\x17.sindbad.v1.Translation\x12%\n\x05usage\x18\x02 \x01(\x0b\x32\x16.sindbad.v1.TokenUsage\x12\x16\n\x0eweight_version\x18\x03 \x01(\x04\x32V\n\nTranslator\x12H\n\tTranslate\x12\x1c.sindbad.v1.TranslateRequest\x1a\x1d.sindbad.v1.TranslateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsindbad/v1/translator.proto\x12\nsindbad.v1\x1a\x17sindbad/v1/common.proto\"/\n\rGlossaryEntry\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\"\xc6\x01\n\x10TranslateRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12\x17\n\x0fsource_language\x18\x02 \x01(\t\x12\x17\n\x0ftarget_language\x18\x03 \x01(\t\x12+\n\x08glossary\x18\x04 \x03(\x0b\x32\x19.sindbad.v1.GlossaryEntry\x12\x18\n\x0btemperature\x18\x05 \x01(\x02H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x06 \x01(\x03H\x01\x88\x01\x01\x42\x0e\n\x0c_temperatureB\x07\n\x05_seed\"\xd6\x01\n\x0bTranslation\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x16\n\x0estructure_kept\x18\x02 \x01(\x08\x12\x10\n\x08problems\x18\x03 \x03(\t\x12\x14\n\x0cmean_logprob\x18\x04 \x01(\x02\x12\x10\n\x08segments\x18\x05 \x01(\r\x12\x10\n\x08\x61ttempts\x18\x06 \x01(\r\x12%\n\x05usage\x18\x07 \x01(\x0b\x32\x16.sindbad.v1.TokenUsage\x12\x1b\n\x0eweight_version\x18\x08 \x01(\x04H\x00\x88\x01\x01\x42\x11\n\x0f_weight_version\"\x81\x01\n\x11TranslateResponse\x12-\n\x0ctranslations\x18\x01 \x03(\x0b\x32\x17.sindbad.v1.Translation\x12%\n\x05usage\x18\x02 \x01(\x0b\x32\x16.sindbad.v1.TokenUsage\x12\x16\n\x0eweight_version\x18\x03 \x01(\x04\x32V\n\nTranslator\x12H\n\tTranslate\x12\x1c.sindbad.v1.TranslateRequest\x1a\x1d.sindbad.v1.TranslateResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,10 +36,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GLOSSARYENTRY']._serialized_end=115
   _globals['_TRANSLATEREQUEST']._serialized_start=118
   _globals['_TRANSLATEREQUEST']._serialized_end=316
-  _globals['_TRANSLATION']._serialized_start=318
-  _globals['_TRANSLATION']._serialized_end=409
-  _globals['_TRANSLATERESPONSE']._serialized_start=412
-  _globals['_TRANSLATERESPONSE']._serialized_end=541
-  _globals['_TRANSLATOR']._serialized_start=543
-  _globals['_TRANSLATOR']._serialized_end=629
+  _globals['_TRANSLATION']._serialized_start=319
+  _globals['_TRANSLATION']._serialized_end=533
+  _globals['_TRANSLATERESPONSE']._serialized_start=536
+  _globals['_TRANSLATERESPONSE']._serialized_end=665
+  _globals['_TRANSLATOR']._serialized_start=667
+  _globals['_TRANSLATOR']._serialized_end=753
 # @@protoc_insertion_point(module_scope)

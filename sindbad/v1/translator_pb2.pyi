@@ -108,15 +108,29 @@ class Translation(_message.Message):
     STRUCTURE_KEPT_FIELD_NUMBER: _builtins.int
     PROBLEMS_FIELD_NUMBER: _builtins.int
     MEAN_LOGPROB_FIELD_NUMBER: _builtins.int
+    SEGMENTS_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
+    WEIGHT_VERSION_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """The translation."""
+    """The translation; empty when it was rejected."""
     structure_kept: _builtins.bool
-    """Every protected span came back exactly once, in place."""
+    """The structure contract holds: every protected span came back exactly once. False means rejected."""
     mean_logprob: _builtins.float
     """Mean log-probability a token, of the unmodified distribution."""
+    segments: _builtins.int
+    """Units of the text that had something to translate."""
+    attempts: _builtins.int
+    """Generations paid for, retries included."""
+    weight_version: _builtins.int
+    """The weight version that translated; unset when nothing had to be."""
     @_builtins.property
     def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Which checks failed, by stable names ("span_lost", "length_ratio", "wrong_script"); empty when none did."""
+        """Why it was rejected; the part before ":" is a stable name ("span_lost", "too_long"). Empty when it was not."""
+
+    @_builtins.property
+    def usage(self) -> _common_pb2.TokenUsage:
+        """Tokens over all attempts."""
 
     def __init__(
         self,
@@ -125,12 +139,18 @@ class Translation(_message.Message):
         structure_kept: _builtins.bool = ...,
         problems: _abc.Iterable[_builtins.str] | None = ...,
         mean_logprob: _builtins.float = ...,
+        segments: _builtins.int = ...,
+        attempts: _builtins.int = ...,
+        usage: _common_pb2.TokenUsage | None = ...,
+        weight_version: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_weight_version", b"_weight_version", "usage", b"usage", "weight_version", b"weight_version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["mean_logprob", b"mean_logprob", "problems", b"problems", "structure_kept", b"structure_kept", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_weight_version", b"_weight_version", "attempts", b"attempts", "mean_logprob", b"mean_logprob", "problems", b"problems", "segments", b"segments", "structure_kept", b"structure_kept", "text", b"text", "usage", b"usage", "weight_version", b"weight_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__weight_version: _TypeAlias = _typing.Literal["weight_version"]  # noqa: Y015
+    _WhichOneofArgType__weight_version: _TypeAlias = _typing.Literal["_weight_version", b"_weight_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__weight_version) -> _WhichOneofReturnType__weight_version | None: ...
 
 Global___Translation: _TypeAlias = Translation  # noqa: Y015
 

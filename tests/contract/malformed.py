@@ -51,7 +51,7 @@ async def assert_survives_malformed(
     *,
     count: int = 200,
     metadata: Sequence[tuple[str, str]] = (),
-    timeout: float = 10.0,
+    seconds: float = 10.0,
 ) -> Counter[str]:
     """Send ``count`` payloads to every method; returns how often each status came.
 
@@ -62,12 +62,12 @@ async def assert_survives_malformed(
         for service_name in service_names:
             for method in methods_of(service_name):
                 for payload in malformed_payloads(count):
-                    code = await _status(channel, method, payload, metadata, timeout)
+                    code = await _status(channel, method, payload, metadata, seconds)
                     seen[code] += 1
                     assert code not in UNCLEAN, f"{method.full_name} answered {code} to {payload[:40]!r}"
                     if undecodable(method, payload):
                         assert code == "INVALID_ARGUMENT", f"{method.full_name} answered {code} to {payload[:40]!r}"
-        reply = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=timeout)
+        reply = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=seconds)
         assert reply.status == health_pb2.HealthCheckResponse.SERVING
     return seen
 
@@ -77,12 +77,12 @@ async def _status(
     method: MethodDescriptor,
     payload: bytes,
     metadata: Sequence[tuple[str, str]],
-    timeout: float,
+    seconds: float,
 ) -> str:
     path = f"/{method.containing_service.full_name}/{method.name}"
     streams = _proto(method).server_streaming
     make = channel.unary_stream if streams else channel.unary_unary
-    call: Any = make(path)(payload, timeout=timeout, metadata=tuple(metadata))
+    call: Any = make(path)(payload, timeout=seconds, metadata=tuple(metadata))
     try:
         if streams:
             async for _ in call:

@@ -1,0 +1,145 @@
+"""Search and Sandbox over gRPC: implements ``sindbad.tools.environment.Environment``.
+
+Invariant: :meth:`ToolClient.call` never raises but for cancellation; a service that stays away until the deadline is
+an observation with ``ok=False``, as every other fault.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sindbad.agent.trajectory import EnvironmentKind
+from sindbad.clients.channel import ChannelSettings
+from sindbad.clients.service import ServiceClient
+from sindbad.errors import DeadlineExceeded, InvalidInput, SindbadError
+from sindbad.tools import render, specs
+from sindbad.tools.environment import Observation, Scope, ToolCall, ToolSpec
+from sindbad.tools.render import Style
+from sindbad.v1 import common_pb2, sandbox_pb2, sandbox_pb2_grpc, search_pb2, search_pb2_grpc
+
+KINDS = {
+    EnvironmentKind.SIMULATED: common_pb2.ENVIRONMENT_SIMULATED,
+    EnvironmentKind.REPLAY: common_pb2.ENVIRONMENT_REPLAY,
+    EnvironmentKind.LIVE: common_pb2.ENVIRONMENT_LIVE,
+}
+STYLES = {
+    None: common_pb2.RENDER_STYLE_UNSPECIFIED,
+    Style.COMPACT: common_pb2.RENDER_STYLE_COMPACT,
+    Style.FULL: common_pb2.RENDER_STYLE_FULL,
+}
+
+
+class ToolClient:
+    """The tools of one environment, served by Search (and Sandbox, where python is offered)."""
+
+    def __init__(
+        self,
+        search: str | Sequence[str],
+        *,
+        kind: EnvironmentKind = EnvironmentKind.SIMULATED,
+        tools: Iterable[str] = ("search", "visit"),
+        sandbox: str | Sequence[str] | None = None,
+        style: Style | None = None,
+        top_k: int = 0,
+        max_evidence_chars: int = 0,
+        channel: ChannelSettings | None = None,
+        sandbox_channel: ChannelSettings | None = None,
+    ) -> None:
+        self._kind = kind
+        self._tools = specs.by_name(tools)
+        if sandbox is None and any(spec.name == "python" for spec in self._tools):
+            raise InvalidInput("python is offered but no sandbox address is given; give one or leave python out")
+        self._style, self._top_k, self._max_chars = STYLES[style], top_k, max_evidence_chars
+        self._search = ServiceClient(search, search_pb2_grpc.SearchStub, channel=channel)
+        self._sandbox = (
+            None if sandbox is None else ServiceClient(sandbox, sandbox_pb2_grpc.SandboxStub, channel=sandbox_channel)
+        )
+
+    @property
+    def kind(self) -> EnvironmentKind:
+        """Which environment the server is asked for."""
+        return self._kind
+
+    @property
+    def tools(self) -> tuple[ToolSpec, ...]:
+        """The schema offered to the model."""
+        return self._tools
+
+    async def close(self) -> None:
+        """Close the channels; idempotent."""
+        await self._search.close()
+        if self._sandbox is not None:
+            await self._sandbox.close()
+
+    async def __aenter__(self) -> ToolClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def call(self, call: ToolCall, scope: Scope, *, deadline_seconds: float) -> Observation:
+        """Carry out one call within ``deadline_seconds``."""
+        problem = specs.problem_with(call, self._tools)
+        if problem is not None:
+            return render.error_observation(problem)
+        started = time.monotonic()
+        try:
+            seen = await self._send(call, scope, deadline_seconds)
+        except SindbadError as error:
+            seen = render.error_observation(_reason(error))
+        return replace(seen, latency_seconds=time.monotonic() - started)
+
+    async def _send(self, call: ToolCall, scope: Scope, deadline_seconds: float) -> Observation:
+        if call.name == "python" and self._sandbox is not None:
+            return await self._run_python(self._sandbox, call.arguments["code"], deadline_seconds)
+        method, request = self._request(call, scope)
+        reply = await self._search.call(method, request, deadline_seconds=deadline_seconds)
+        return from_proto(reply.observation)
+
+    def _request(self, call: ToolCall, scope: Scope) -> tuple[str, Any]:
+        arguments: Any = call.arguments
+        where: dict[str, Any] = {
+            "corpus": scope.corpus,
+            "language": scope.language,
+            "environment": KINDS[self._kind],
+            "style": self._style,
+        }
+        if call.name == "visit":
+            budget = search_pb2.VisitBudget(max_characters=self._max_chars)
+            return "Visit", search_pb2.VisitRequest(
+                urls_or_titles=arguments["urls"], goal=arguments["goal"], budget=budget, **where
+            )
+        if call.name == "scholar":
+            return "Scholar", search_pb2.ScholarRequest(queries=arguments["query"], top_k=self._top_k, **where)
+        return "Search", search_pb2.SearchRequest(queries=arguments["query"], top_k=self._top_k, **where)
+
+    async def _run_python(self, sandbox: ServiceClient, code: str, deadline_seconds: float) -> Observation:
+        reply = await sandbox.call(
+            "RunPython", sandbox_pb2.RunPythonRequest(code=code), deadline_seconds=deadline_seconds
+        )
+        ok = reply.exit_code == 0 and reply.killed_because == sandbox_pb2.KILLED_BECAUSE_UNSPECIFIED
+        return Observation(reply.observation, ok=ok, error="" if ok else reply.observation, source="sandbox")
+
+
+def from_proto(message: common_pb2.Observation) -> Observation:
+    """A message as Observation."""
+    return Observation(
+        message.text,
+        ok=message.ok,
+        error=message.error,
+        urls=tuple(message.urls),
+        source=message.source,
+        latency_seconds=message.latency_seconds,
+        cost=message.cost,
+        metadata=dict(message.metadata),
+    )
+
+
+def _reason(error: SindbadError) -> str:
+    """In words for the agent; the same for every environment, so that it can't tell them apart by their faults."""
+    if isinstance(error, InvalidInput):
+        return error.message
+    return "the call took too long, try again" if isinstance(error, DeadlineExceeded) else "the tool failed, try again"

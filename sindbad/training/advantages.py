@@ -83,7 +83,7 @@ class AdvantageConfig(BaseModel):
     normaliser: Normaliser = Normaliser.TOKEN
     """What the loss is an average over."""
     scope: Literal["group", "batch"] = "batch"
-    """group: each group's loss is normalised by itself and groups are averaged (as the papers write it); batch: one pool."""
+    """group: a group's loss is normalised by itself, groups are averaged (as in the papers); batch: one pool."""
     std: Literal["population", "sample"] = "population"
     """Divisor of the grpo estimator: population (G) or sample (G-1). Only read by grpo."""
     constant_tokens: float = Field(default=1024.0, gt=0)

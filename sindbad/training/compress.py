@@ -2,7 +2,7 @@
 
 The scheme of the HALA teacher's artifact ("FP8-Dynamic"): every Linear but the head; activation scales, where used, are
 computed at run time per token. Covered: the numerics and the storage (tensor names as compressed-tensors writes them:
-``weight`` in float8, ``weight_scale`` float32 [out, 1]). Not covered: FP8 arithmetic, so no throughput is claimed here.
+``weight`` in float8, ``weight_scale`` float32 [out, 1]). Not covered: FP8 arithmetic, so no throughput is claimed.
 
 :func:`compress_folder` writes the small folder, :func:`expand_folder` a plain one with exactly the compressed values, which
 any engine serves.
@@ -90,7 +90,7 @@ def layer_error(name: str, weight_OI: Any, quantised_OI: Any, scale_O1: Any) -> 
 
 
 def linear_names(model_dir: Path) -> list[str]:
-    """Weights of every Linear of the architecture but the head, from the configuration alone (no memory is allocated)."""
+    """Weights of every Linear of the architecture but the head, from the configuration alone (on the meta device)."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -134,7 +134,7 @@ def expand_folder(compressed_dir: Path, target: Path) -> Path:
 
 
 def read_compressed(folder: Path) -> dict[str, Any]:
-    """State dict of a compressed folder, dequantised to float32. Raises NotFound (no manifest) or Corrupt (no scale)."""
+    """State dict of a compressed folder in float32. Raises NotFound (no manifest) or Corrupt (no scale)."""
     if not (folder / MANIFEST).is_file():
         raise NotFound(f"{folder} holds no {MANIFEST}; compress a model folder first")
     weights = set(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["weights"])

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from sindbad.agent.trajectory import Trajectory
-from sindbad.errors import DeadlineExceeded, InvalidInput, SindbadError, Unavailable
+from sindbad.errors import DeadlineExceeded, InvalidInput, NoModel, SindbadError, Unavailable
 from sindbad.questions.question import Question
 from sindbad.training.journal import RolloutJournal
 
@@ -260,7 +260,8 @@ class _Collection:
                 if timeouts > self._config.timeouts:
                     raise DeadlineExceeded(f"{ticket.trajectory_id} passed its deadline {timeouts} times") from error
             except SindbadError as error:
-                if not error.retryable or time.monotonic() - started > self._config.patience_seconds:
+                passing = error.retryable or isinstance(error, NoModel)  # a restarting replica has no model yet
+                if not passing or time.monotonic() - started > self._config.patience_seconds:
                     raise
                 self._batch.retried += 1
                 failures += 1

@@ -1,0 +1,134 @@
+"""Ask an agent N questions and say how often it was right, with an interval and every outcome.
+
+The rollouts are the trainer's own (:mod:`sindbad.training.rollout`): asynchronous, journalled, resumable. Paradigm,
+context limit and temperature are the agent's configuration; a comparison evaluates two agents on the same questions and
+pairs their outcomes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sindbad.agent.trajectory import Trajectory
+from sindbad.errors import InvalidInput
+from sindbad.evaluation.metrics import Interval, bootstrap_mean, paired_difference, unbiased_pass_at_k, wilson
+from sindbad.evaluation.summary import StageSummary
+from sindbad.questions.question import Question
+from sindbad.training.rollout import Episode, ListQuestions, RolloutCollector, RolloutConfig
+
+
+class EvaluationConfig(BaseModel):
+    """How an evaluation is run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    attempts: int = Field(default=1, gt=0)
+    """Attempts at each question."""
+    in_flight: int = Field(default=64, gt=0)
+    """Episodes running at once."""
+    deadline_seconds: float = Field(default=120.0, gt=0)
+    """Longest one attempt may take."""
+    seed: int = 1
+    """Seeds of all attempts derive from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionOutcome:
+    """Attempts at one question, in order. ``correct`` and ``trajectories`` have equal length."""
+
+    question: Question
+    correct: tuple[bool, ...]
+    trajectories: tuple[Trajectory, ...]
+
+    @property
+    def rate(self) -> float:
+        """Share of correct attempts."""
+        return fmean(self.correct)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Outcomes in the order of the questions asked."""
+
+    outcomes: tuple[QuestionOutcome, ...]
+    seconds: float
+
+    @property
+    def success(self) -> Interval:
+        """Mean success; Wilson for single attempts, bootstrap over questions for several."""
+        if all(len(outcome.correct) == 1 for outcome in self.outcomes):
+            return wilson(sum(outcome.correct[0] for outcome in self.outcomes), len(self.outcomes))
+        return bootstrap_mean(self.rates)
+
+    @property
+    def rates(self) -> list[float]:
+        """Share of correct attempts by question."""
+        return [outcome.rate for outcome in self.outcomes]
+
+    def by(self, key: str) -> dict[str, float]:
+        """Mean success by a field of the question: "language", "kind", "hops"."""
+        cells: dict[str, list[float]] = defaultdict(list)
+        for outcome in self.outcomes:
+            cells[str(getattr(outcome.question, key))].append(outcome.rate)
+        return {name: fmean(cells[name]) for name in sorted(cells)}
+
+    def pass_at(self, k: int) -> float:
+        """Unbiased pass@k over the attempts made."""
+        return fmean(unbiased_pass_at_k(sum(o.correct), len(o.correct), k) for o in self.outcomes)
+
+    def gain_over(self, other: Evaluation) -> Interval:
+        """Paired difference to an evaluation of the same questions. Raises InvalidInput when they differ."""
+        ours, theirs = ([o.question.question_id for o in e.outcomes] for e in (self, other))
+        if ours != theirs:
+            raise InvalidInput("only evaluations of the same questions in the same order can be paired")
+        return paired_difference(self.rates, other.rates)
+
+    def summary(self) -> StageSummary:
+        """The stage's entry in ``summary.json``."""
+        success = self.success
+        return StageSummary(
+            success=success.value, ci95=(success.low, success.high), questions=len(self.outcomes),
+            by_language=self.by("language"),
+        )  # fmt: skip
+
+
+class _InOrder(ListQuestions):
+    """Every question once, in the order given; a question that cannot be completed fails the evaluation."""
+
+    def draw(self, step: int, index: int) -> Question:
+        return self._questions[index]
+
+
+async def evaluate_agent(
+    episode: Episode, questions: Sequence[Question], config: EvaluationConfig, *, name: str, journals: Path
+) -> Evaluation:
+    """Ask every question ``config.attempts`` times.
+
+    Args:
+        episode: one judged attempt (:func:`sindbad.training.episode.agent_episode`).
+        name: prefix of trajectory ids; attempts' seeds derive from it and config.seed.
+        journals: folder where finished attempts are kept; asking again after a kill continues there.
+
+    Raises:
+        Unavailable: a question could not be completed: nothing is scored by leaving it out.
+    """
+    rollout = RolloutConfig(
+        groups=len(questions), group_size=config.attempts, in_flight=config.in_flight,
+        deadline_seconds=config.deadline_seconds, redraws=0, seed=config.seed,
+    )  # fmt: skip
+    collector = RolloutCollector(
+        episode, _InOrder(questions, len(questions)), rollout, stage=name, journals=journals / name
+    )
+    batch = await collector.collect(0)
+    groups = [batch.trajectories[i : i + config.attempts] for i in range(0, len(batch.trajectories), config.attempts)]
+    outcomes = tuple(
+        QuestionOutcome(question, tuple((item.reward or 0.0) > 0.5 for item in group), tuple(group))
+        for question, group in zip(questions, groups, strict=True)
+    )
+    return Evaluation(outcomes, batch.seconds)

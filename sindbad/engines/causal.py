@@ -76,11 +76,12 @@ def _load(model_dir: Path, dtype: torch.dtype, device: str) -> Any:
     """The model in evaluation mode. transformers fills in missing tensors with noise: here that is an error."""
     from transformers import AutoModelForCausalLM
 
+    model: Any
+    report: Any
+    loader: Any = AutoModelForCausalLM
     read_tensors(model_dir, dtype, "cpu")  # checks that every tensor is readable and finite
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
-            model_dir, dtype=dtype, local_files_only=True, output_loading_info=True
-        )
+        model, report = loader.from_pretrained(model_dir, dtype=dtype, local_files_only=True, output_loading_info=True)
     except Exception as error:
         raise EngineFailure(f"cannot load the model in {model_dir}: {error}", reason="BAD_MODEL_DIR") from error
     faults = [f"{kind}: {sorted(map(str, report.get(kind) or ()))[0]}"

@@ -210,6 +210,8 @@ class EngineCore:
             [slot.seed for slot in slots],
             [slot.generated for slot in slots],
         )
+        for slot in slots:  # all of them before any row moves: a move copies what is filled
+            slot.filled += 1
         self.counters.decode_steps += 1
         self.counters.sampled_tokens += len(slots)
         return [self._extend(*item) for item in zip(slots, tokens, logprobs, strict=True)]
@@ -217,7 +219,6 @@ class EngineCore:
     def _extend(self, slot: Slot, token: int, logprob: float) -> Stream:
         assert self.version is not None
         stream: Stream = slot.owner
-        slot.filled += 1
         slot.tokens.append(token)
         stream.token_ids.append(token)
         stream.logprobs.append(logprob)

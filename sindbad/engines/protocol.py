@@ -77,6 +77,20 @@ class Engine(Generator, Protocol):
     """A generator that owns weights."""
 
     @property
+    def name(self) -> str:
+        """Which engine it is: "transformers" or "vllm"."""
+        ...
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Token ids are below it; 0 while no model is loaded."""
+        ...
+
+    def stats(self) -> dict[str, float]:
+        """Counters and gauges for metrics, by name; at least ``running``, ``waiting``, ``sampled_tokens``."""
+        ...
+
+    @property
     def version(self) -> int | None:
         """The weight version being served; None while no model is loaded."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sindbad.engines.protocol import SamplingParams
-from sindbad.errors import InvalidInput
+from sindbad.errors import InvalidInput, NoModel, WeightsBehind
 
 
 def check_request(prompt_ids: Sequence[int], sampling: SamplingParams, vocabulary_size: int, max_context: int) -> None:
@@ -22,6 +22,22 @@ def check_request(prompt_ids: Sequence[int], sampling: SamplingParams, vocabular
     _require(0.0 <= sampling.temperature < float("inf"), "temperature", "temperature must be finite and at least 0")
     _require(0.0 < sampling.top_p <= 1.0, "top_p", "top_p must be in (0, 1]")
     _require(sampling.top_k >= 0, "top_k", "top_k must be 0 (off) or positive")
+
+
+def check_model(version: int | None) -> int:
+    """The loaded version. Raises NoModel when there is none."""
+    if version is None:
+        raise NoModel("no model is loaded; load one through ModelControl or publish one to the weight store")
+    return version
+
+
+def check_version(version: int, min_version: int) -> None:
+    """Raise WeightsBehind when ``version`` is older than the caller accepts."""
+    if version < min_version:
+        raise WeightsBehind(
+            f"serving version {version}, asked for {min_version} or newer; try another replica",
+            metadata={"version": str(version), "min_version": str(min_version)},
+        )
 
 
 def _require(condition: bool, field: str, message: str) -> None:

@@ -86,7 +86,7 @@ class SlotCache:
 
 
 class Window(Protocol):
-    """One forward pass's access to the cache. ``positions``: [n, S]; ``mask``: additive [n, 1, S, T], or None: causal."""
+    """A forward pass's access to the cache. ``positions``: [n, S]; ``mask``: additive [n, 1, S, T], None: causal."""
 
     positions: Tensor
     mask: Tensor | None
@@ -127,7 +127,7 @@ class DecodingWindow:
 
 
 class PrefillWindow:
-    """``counts[i]`` new tokens for ``rows[i]`` behind the ``starts[i]`` it holds; shorter ones are padded on the right."""
+    """``counts[i]`` new tokens for ``rows[i]`` behind the ``starts[i]`` it holds; shorter ones are right-padded."""
 
     def __init__(self, cache: SlotCache, rows: list[int], starts: list[int], counts: list[int]) -> None:
         self.cache, width = cache, max(counts)

@@ -40,7 +40,7 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The state of a row when its first ``length`` tokens were in it (what cannot be recomputed from keys and values)."""
+    """The state of a row when its first ``length`` tokens were in it: what its keys and values do not tell."""
 
     length: int
     snapshot: Any
@@ -122,7 +122,7 @@ class RowTable:
 
     # ---- changing
     def admit(self, slot: Slot, version: int) -> bool:
-        """Give ``slot`` a row with the longest cached prefix; False if it has to wait for a row or for a shared prefill."""
+        """Give ``slot`` a row with the longest cached prefix; False: wait, for a row or for a shared prefill."""
         if self.full or self._leader(slot):
             return False
         self.clock += 1

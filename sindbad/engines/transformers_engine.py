@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from sindbad.engines.protocol import SamplingParams, TokenChunk
-from sindbad.engines.requests import check_request
+from sindbad.engines.requests import check_model, check_request, check_version
 from sindbad.engines.threads import calm_threads
-from sindbad.errors import EngineFailure, NoModel, Overloaded, SindbadError, Unavailable, WeightsBehind
+from sindbad.errors import EngineFailure, Overloaded, SindbadError, Unavailable
 
 if TYPE_CHECKING:
     from sindbad.engines.core import EngineCore, SlotModel, Stream
@@ -54,13 +54,15 @@ class TransformersEngineSettings(BaseModel):
     )
 
 
+_Item = tuple["asyncio.Queue[TokenChunk | SindbadError]", "TokenChunk | SindbadError"]
+
+
 class _Channel:
     """One request as its caller sees it: a queue on the caller's event loop, at most max_tokens long."""
 
-    def __init__(self, min_version: int) -> None:
+    def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.queue: asyncio.Queue[TokenChunk | SindbadError] = asyncio.Queue()
-        self.min_version = min_version
         self.flushed_at = time.monotonic()
 
 
@@ -157,9 +159,11 @@ class TransformersEngine:
     def _submit(
         self, prompt_ids: Sequence[int], sampling: SamplingParams, min_version: int
     ) -> tuple[_Channel, Callable[[], None]]:
-        self._check_state(min_version)
+        self._check_open()
+        version = check_model(self.version)
         check_request(prompt_ids, sampling, self.vocabulary_size, self.max_context)
-        channel = _Channel(min_version)
+        check_version(version, min_version)
+        channel = _Channel()
         with self._condition:
             if self._outstanding >= self.settings.max_batch + self.settings.queue_limit:
                 raise Overloaded(f"{self._outstanding} generations are running or waiting; retry later")
@@ -176,16 +180,9 @@ class TransformersEngine:
 
         return channel, cancel
 
-    def _check_state(self, min_version: int) -> None:
+    def _check_open(self) -> None:
         if self._closed or self._thread is None:
             raise Unavailable("the engine is closed" if self._closed else "the engine was not started")
-        if self._core.version is None:
-            raise NoModel("no model is loaded; load one through ModelControl or publish one to the weight store")
-        if self._core.version < min_version:
-            raise WeightsBehind(
-                f"serving version {self._core.version}, asked for {min_version} or newer; try another replica",
-                metadata={"version": str(self._core.version), "min_version": str(min_version)},
-            )
 
     def _post(self, action: Callable[[], None]) -> None:
         with self._condition:
@@ -232,7 +229,8 @@ class TransformersEngine:
 
     def _deliver(self, streams: Iterable[Stream]) -> None:
         """Hand over what ended, what has gathered enough tokens, and what has waited long enough."""
-        now, by_loop = time.monotonic(), {}
+        now = time.monotonic()
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Item]] = {}
         for stream in streams:
             channel: _Channel = stream.owner
             late = now - channel.flushed_at > FLUSH_SECONDS
@@ -249,6 +247,6 @@ class TransformersEngine:
                 loop.call_soon_threadsafe(_hand_over, items)
 
 
-def _hand_over(items: list[tuple[asyncio.Queue[TokenChunk | SindbadError], TokenChunk | SindbadError]]) -> None:
+def _hand_over(items: list[_Item]) -> None:
     for queue, item in items:
         queue.put_nowait(item)

@@ -34,6 +34,9 @@ class Question:
         clues: in the order in which the wording states them.
         target: the variable asked for; ``answer_id`` is its only binding in the whole graph.
         uncertainty: labels of WebSailor-V2 §3 ("semantic", "distractor", "structural"); empty for none.
+        distractors: facts that the wording mentions as hearsay; each is false against the graph.
+        topology: isomorphism class of the bare subgraph that the question came from; ``orbit`` is the focus's orbit
+            in it, ``subgraph_hash`` the subgraph's WL hash with features.
         split: "train" or "test"; disjoint by world, entity and subgraph.
     """
 
@@ -54,6 +57,8 @@ class Question:
     split: str = "train"
     orbit: int = 0
     subgraph_hash: str = ""
+    topology: str = ""
+    distractors: tuple[Clue, ...] = ()
 
     def to_record(self) -> dict[str, Any]:
         """JSON-ready form."""
@@ -64,6 +69,7 @@ class Question:
         """Inverse of :meth:`to_record`; unknown keys raise TypeError."""
         fields = dict(record)
         fields["clues"] = tuple(Clue(**clue) for clue in fields["clues"])
+        fields["distractors"] = tuple(Clue(**clue) for clue in fields.get("distractors", ()))
         fields["evidence"] = tuple(Evidence(**item) for item in fields.get("evidence", ()))
         for name in ("aliases", "uncertainty"):
             fields[name] = tuple(fields.get(name, ()))

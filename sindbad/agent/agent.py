@@ -124,11 +124,13 @@ class Agent:
         number, segments, before = episode.turns, len(episode.trajectory.segments), len(episode.segment)
         yield TurnStarted(number, segments - 1, before)
         chunks: list[TokenChunk] = []
+        told = ""
         async with aclosing(self._sample(episode, min_version)) as sampled:
             async for chunk in sampled:
                 chunks.append(chunk)
-                if text:
-                    yield TextSampled(number, self.tokenizer.text(chunk.token_ids))
+                if text and (news := self._news(chunks, told)):
+                    told += news
+                    yield TextSampled(number, news)
         turn = episode.accept_turn(_joined(chunks))
         for event in _told(number, turn, episode):
             yield event
@@ -141,6 +143,11 @@ class Agent:
                 yield event
         elif len(episode.trajectory.segments) > segments:
             yield HistoryCut(len(episode.trajectory.segments) - 1, len(episode.segment), before)
+
+    def _news(self, chunks: Sequence[TokenChunk], told: str) -> str:
+        """Text that the newest chunk completed; decoded as a whole, because a token's text depends on its left."""
+        whole = self.tokenizer.text(_joined(chunks).token_ids).rstrip("\ufffd")
+        return whole[len(told) :] if whole.startswith(told) else ""
 
     async def _sample(self, episode: Episode, min_version: int) -> AsyncGenerator[TokenChunk, None]:
         """The policy's stream, each wait bounded by what is left of the turn's deadline."""

@@ -63,8 +63,9 @@ class AgentConfig(BaseModel):
     trigger_fraction: float = Field(default=0.9, gt=0.0, le=1.0)
     """Summarise when the context has reached this fraction of limit minus reserve."""
     headroom_tokens: int = Field(default=0, ge=0)
-    """Summarise earlier where fewer tokens than this are left: what one more turn and its observation may take. The
-    fraction alone leaves too little room under limits of a few hundred tokens."""
+    """Summarise (or drop the oldest turns) earlier where fewer tokens than this are left: what one more turn may take.
+    Under limits of a few hundred tokens the fraction alone leaves too little, and a turn that runs into the limit
+    ends the attempt in every paradigm."""
     max_summaries: int = Field(default=1000, ge=0)
     """Restarts an attempt; beyond it resum behaves like react."""
     max_summary_tokens: int = Field(default=4096, ge=1)

@@ -85,7 +85,7 @@ def policy_loss(
             entropy=float(entropy_N.sum()) if entropy_N is not None else 0.0,
             ratio_max=float(ratio_N.max()) if ratio_N.numel() else 0.0,
             ratio_error=float((ratio_N - 1.0).abs().sum()),
-            loss=float(loss),
+            loss=float(loss.detach()),
         )
     return loss, stats
 

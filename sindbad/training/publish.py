@@ -40,7 +40,7 @@ class StorePublisher:
         stored = self._store.publish(model.state_dict(), like=self._like, metadata={"stage": self._stage})
         if stored.number != version:
             raise Unavailable(
-                f"{self._store.root} gave version {stored.number} where {version} was due; let one learner publish there"
+                f"{self._store.root} gave version {stored.number} where {version} was due; one learner, one store"
             )
         self._store.collect_garbage(keep=self._keep)
         return stored.path

@@ -235,9 +235,9 @@ class _Collection:
         self._enqueue(index, question)
 
     def _enqueue(self, index: int, question: Question) -> None:
-        group_id = f"{self._prefix}-{index:04d}"
+        group_id = f"{self._prefix}-{index:06d}"
         for member in range(self._config.group_size):
-            name = f"{group_id}-{member:02d}"
+            name = f"{group_id}-{member:03d}"
             if name not in self._journal.trajectories:
                 seed = episode_seed(self._config.seed, name)
                 self._pending.append((index, Ticket(name, group_id, question, seed, self._min_version)))

@@ -222,7 +222,7 @@ def accumulate(model: Any, batches: Sequence[MicroBatch]) -> float:
         scores = score(model, batch.input_ids_BT, batch.mask_BT)
         loss = supervised_loss(scores.logprobs_N, batch.weight_N)
         loss.backward()  # type: ignore[no-untyped-call]
-        total += float(loss)
+        total += float(loss.detach())
     return total
 
 

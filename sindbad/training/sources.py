@@ -17,13 +17,13 @@ def outcomes_of(trajectories: Sequence[Trajectory]) -> list[Outcome]:
     """Solved attempts by question, in order of first appearance: what a curator observes."""
     attempts = Counter(item.question_id for item in trajectories)
     solved = Counter(item.question_id for item in trajectories if (item.reward or 0.0) > 0.5)
-    return [Outcome(name, solved[name], count) for name, count in attempts.items()]
+    return [Outcome(name, count, solved[name]) for name, count in attempts.items()]
 
 
 class CuratedQuestions:
     """Draws each step's batch from the curator; tells it the outcomes; refreshes when due.
 
-    Needs no state in the learner's checkpoint: the curator's journal returns a step's batch again and counts a step once.
+    Needs no state in the learner's checkpoint: the curator's journal repeats a step's batch and counts a step once.
 
     Args:
         questions: every question of the curator's pool.

@@ -1,4 +1,4 @@
-"""The policy gradient against float64 references, and what must not change it (DESIGN.md, papers.md §4 tests 20, 26)."""
+"""The policy gradient against references, and what must not change it (DESIGN.md; papers.md §4 tests 20, 26, 28)."""
 
 from __future__ import annotations
 

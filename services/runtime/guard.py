@@ -184,5 +184,5 @@ def _assign(error: Exception, trace_id: str) -> SindbadError:
 def _code_name(context: ServicerContext) -> str:
     code = context.code()
     if isinstance(code, grpc.StatusCode):
-        return code.name
+        return str(code.name)
     return next((known.name for known in grpc.StatusCode if known.value[0] == code), "UNKNOWN")

@@ -1,0 +1,13 @@
+"""Starts services as processes of this machine, restarts them with back-off, and takes them along when it goes.
+
+Invariant: a child never outlives its supervisor, also when that is killed with -9 (PR_SET_PDEATHSIG), and its port
+stays the same over restarts, so that clients need not be told.
+"""
+
+from __future__ import annotations
+
+from sindbad.supervisor.registry import read_registry
+from sindbad.supervisor.spec import ServiceSpec
+from sindbad.supervisor.supervisor import Supervisor, serve_forever
+
+__all__ = ["ServiceSpec", "Supervisor", "read_registry", "serve_forever"]

@@ -1,0 +1,110 @@
+"""What to run: a service's module, its settings, how many replicas. References tie services to each other.
+
+In settings, the string ``@policy`` stands for the list of addresses of the service ``policy``, ``@policy.control``
+for its control addresses, ``@search.first`` for one address, and ``${run}`` inside any string for the run directory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sindbad.configuration import read_mapping
+from sindbad.errors import InvalidInput
+
+_REFERENCE = re.compile(r"@([a-z_]+)(?:\.(control|first))?")
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """One service.
+
+    Attributes:
+        name: short name, unique; names the log file and the key in services.json.
+        module: run as ``python -m module --config FILE``.
+        settings: the service's settings without its ports, which the supervisor allocates.
+        replicas: processes of it.
+        control: whether it has a control port (ModelControl).
+        environment: variables on top of this process's.
+    """
+
+    name: str
+    module: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    replicas: int = 1
+    control: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one replica listens."""
+
+    host: str
+    port: int
+    control_port: int | None
+    metrics_port: int
+
+    @property
+    def address(self) -> str:
+        """host:port."""
+        return f"{self.host}:{self.port}"
+
+    @property
+    def control_address(self) -> str:
+        """host:port of control; empty where there is none."""
+        return f"{self.host}:{self.control_port}" if self.control_port is not None else ""
+
+
+def read_specs(path: str | Path) -> list[ServiceSpec]:
+    """Specs from YAML: ``services: {name: {module?, replicas?, control?, settings?, environment?}}``.
+
+    Raises InvalidInput for an unknown key or a value of the wrong kind.
+    """
+    services = read_mapping(path).get("services")
+    if not isinstance(services, dict) or not services:
+        raise InvalidInput(f"{path}: `services` must map names to services", reason="CONFIGURATION")
+    return [_spec(name, entry or {}, path) for name, entry in services.items()]
+
+
+def _spec(name: str, entry: Any, path: str | Path) -> ServiceSpec:
+    if not isinstance(entry, dict):
+        raise InvalidInput(f"{path}: services.{name} must be a mapping", reason="CONFIGURATION")
+    try:
+        return ServiceSpec(**{"name": name, "module": f"services.{name}", **entry})
+    except TypeError as error:
+        known = "module, replicas, control, settings, environment"
+        raise InvalidInput(f"{path}: services.{name}: {error}; keys are {known}", reason="CONFIGURATION") from error
+
+
+def resolve_settings(settings: Any, places: Mapping[str, list[Place]], run_dir: Path) -> Any:
+    """``settings`` with references and ``${run}`` filled in. Raises InvalidInput for a service that is not there."""
+    if isinstance(settings, Mapping):
+        return {key: resolve_settings(value, places, run_dir) for key, value in settings.items()}
+    if isinstance(settings, list | tuple):
+        return [resolve_settings(value, places, run_dir) for value in settings]
+    if not isinstance(settings, str):
+        return str(settings) if isinstance(settings, Path) else settings
+    if match := _REFERENCE.fullmatch(settings):
+        return _addresses(match[1], match[2], places)
+    return settings.replace("${run}", str(run_dir))
+
+
+def _addresses(name: str, part: str | None, places: Mapping[str, list[Place]]) -> str | list[str]:
+    if name not in places:
+        raise InvalidInput(f"@{name} names no service; there are {', '.join(places)}", reason="CONFIGURATION")
+    if part == "control":
+        return [place.control_address for place in places[name]]
+    return places[name][0].address if part == "first" else [place.address for place in places[name]]
+
+
+def check_specs(specs: Iterable[ServiceSpec]) -> None:
+    """Raise InvalidInput for two services of one name or a service without replicas."""
+    seen: set[str] = set()
+    for spec in specs:
+        if spec.name in seen or spec.replicas < 1:
+            raise InvalidInput(f"service {spec.name!r} is there twice or has no replicas", reason="CONFIGURATION")
+        seen.add(spec.name)

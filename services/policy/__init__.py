@@ -1,0 +1,1 @@
+"""The policy server: tokens in, tokens out, log-probabilities and weight versions."""

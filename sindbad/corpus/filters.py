@@ -24,7 +24,7 @@ _WORD = re.compile(r"\w+")
 
 
 class FilterSettings(BaseModel):
-    """Thresholds. The defaults are ours (papers §1 says nothing), wide enough to keep every correct pair of the demo."""
+    """Thresholds. The defaults are ours (the paper names none), wide enough for every correct pair of the demo."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -121,7 +121,7 @@ def _loops(text: str) -> int:
     words = _WORD.findall(text)
     doubled = sum(left == right for left, right in itertools.pairwise(words))
     grams = Counter(zip(words, words[1:], words[2:], strict=False))
-    return max(doubled, max(grams.values(), default=0))
+    return int(max(doubled, max(grams.values(), default=0)))
 
 
 def numbers(pair: Pair, settings: FilterSettings) -> Score:

@@ -1,7 +1,7 @@
 """Instruction records: what is translated and tuned on, and where it came from.
 
-A record is a conversation: messages keep their count, roles and order through translation (papers §4.7). Licences travel
-with it: what comes out inherits every licence of source and translator, and non-commercial is inherited too.
+A record is a conversation: messages keep their count, roles and order through translation (papers §4.7). Licences
+travel with it: what comes out inherits every licence of source and translator, non-commercial included.
 """
 
 from __future__ import annotations

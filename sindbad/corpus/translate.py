@@ -42,7 +42,7 @@ class TranslatorIdentity:
 
 @dataclass(slots=True)
 class CorpusReport:
-    """Records in, records out, and why the others are missing (each dropped record counts once, by its first reason)."""
+    """Records in, records out, and why the others are missing: each counts once, by its first reason."""
 
     records: int = 0
     kept: int = 0

@@ -90,7 +90,10 @@ def _summary(draw: _Draw) -> Both:
 
 
 def _answer(draw: _Draw) -> Both:
-    return draw.names(draw.rng.choice(draw.world.entities).entity_id)
+    """One name or a few: the densest lesson in transliteration."""
+    count = draw.rng.choice((1, 1, 2, 3, 4))
+    names = [draw.names(draw.rng.choice(draw.world.entities).entity_id) for _ in range(count)]
+    return ", ".join(en for en, _ in names), "، ".join(ar for _, ar in names)
 
 
 def _question(draw: _Draw) -> Both:
@@ -156,7 +159,7 @@ _KINDS: dict[str, Callable[[_Draw], Both]] = {
     "summary": _summary,
     "frame": _frame,
 }
-_WEIGHTS = {"sentence": 5, "type": 1, "thought": 2, "query": 2, "question": 5, "answer": 1, "summary": 1, "frame": 5}
+_WEIGHTS = {"sentence": 5, "type": 1, "thought": 2, "query": 2, "question": 5, "answer": 4, "summary": 1, "frame": 5}
 
 
 def masked_pair(pair: ParallelPair, glossary: Glossary) -> ParallelPair:

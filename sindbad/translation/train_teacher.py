@@ -1,0 +1,156 @@
+"""Train the demo's teacher from a seed: ``python -m sindbad.translation.train_teacher --out DIR``.
+
+The teacher stands where HALA has a 111B model: bigger than the light translator, trained longer, on more worlds, and
+also on the rarer forms and on Arabic to English. What is committed under ``sindbad/demo/models/teacher`` was written
+by this script with its defaults; ``make demo FROM_SCRATCH=1`` runs it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sindbad import atomic
+from sindbad.demo.world import build_world
+from sindbad.training.optimisation import OptimiserConfig
+from sindbad.training.sft import RunPaths, SFTConfig, SFTResult, run_sft, save_model_folder
+from sindbad.translation.domain import COMMON, RARE, ParallelPair, parallel_pairs
+from sindbad.translation.prompts import PromptStyle, translation_prompt
+from sindbad.translation.small_models import TEACHER, new_model, save_tokenizer
+from sindbad.translation.training import discard, evaluate_translation, scratch
+
+TRAIN_WORLDS = range(50_000, 50_060)
+HELDOUT_WORLDS = range(59_000, 59_005)
+FOLDER = Path(__file__).parents[1] / "demo" / "models" / "teacher"
+
+CARD = """---
+license: apache-2.0
+language: [en, ar]
+---
+# Sindbad demo teacher
+
+A tiny LFM2 ({parameters:,} parameters, stored in float16) that translates the prose of Sindbad's synthetic encyclopedia
+between English and Arabic. It knows nothing else: outside that domain its output is nonsense.
+
+Written by `python -m sindbad.translation.train_teacher` ({arguments}) from random weights and generated text alone.
+
+| | |
+|---|---|
+| training | {steps} steps of {batch_size}, {tokens:,} tokens, {minutes:.1f} minutes on one CPU core |
+| held-out worlds, names in the open | chrF++ {chrf:.1f}, BLEU {bleu:.1f}, {exact:.1f}% of {sentences} identical |
+| prompt | `Translate from English to Arabic: {{text}}` in one ChatML user turn |
+| chrF++ signature | `{chrf_signature}` |
+"""
+
+
+def teacher_texts(seed: int, count: int) -> list[tuple[str, str]]:
+    """(prompt, completion) of ``count`` pairs; one in five is Arabic to English."""
+    worlds = [build_world(number) for number in TRAIN_WORLDS]
+    pairs = parallel_pairs(worlds, seed, count, kinds=COMMON + RARE)
+    return [_text(pair, reverse=number % 5 == 4) for number, pair in enumerate(pairs)]
+
+
+def _text(pair: ParallelPair, *, reverse: bool) -> tuple[str, str]:
+    if reverse:
+        return translation_prompt(pair.ar, PromptStyle.TEACHER, source="ar", target="en"), pair.en
+    return translation_prompt(pair.en, PromptStyle.TEACHER), pair.ar
+
+
+def heldout_pairs(seed: int = 7, count: int = 300) -> list[ParallelPair]:
+    """Sentences of worlds that no translator of the demo has seen, names in the open."""
+    worlds = [build_world(number) for number in HELDOUT_WORLDS]
+    return parallel_pairs(worlds, seed, count, kinds=COMMON + RARE, masked_share=0.0)
+
+
+def train(out: Path, *, steps: int, seed: int, batch_size: int = 16, threads: int = 1) -> SFTResult:
+    """Train and write the model folder ``out`` (float16), without its card."""
+    import torch
+
+    from sindbad.demo.tokenizer import build_tokenizer
+    from sindbad.training.examples import examples_of_pairs
+
+    tokenizer, work = build_tokenizer(), scratch()
+    try:
+        save_tokenizer(tokenizer, work / "tokenizer")
+        examples = list(examples_of_pairs(tokenizer, teacher_texts(seed, steps * batch_size)))
+        config = SFTConfig(
+            optimiser=OptimiserConfig(
+                lr=3e-3, betas=(0.9, 0.98), weight_decay=0.01, warmup_steps=50, min_lr_fraction=0.02
+            ),
+            steps=steps, batch_size=batch_size, seed=seed, threads=threads, checkpoint_every=steps,
+        )  # fmt: skip
+        model = new_model(TEACHER, tokenizer, seed=seed)
+        result = run_sft(config, model, examples, RunPaths.under(work, "teacher"), on_progress=_print_progress)
+        save_model_folder(model, work / "tokenizer", out, dtype=torch.float16)
+        return result
+    finally:
+        discard(work)
+
+
+def _print_progress(step: int, steps: int, loss: float) -> None:
+    if step % 100 == 0 or step == steps:
+        print(f"step {step}/{steps}  loss {loss:.3f}", flush=True)
+
+
+async def evaluate(model_dir: Path, *, threads: int = 1) -> dict[str, Any]:
+    """Held-out scores of a teacher folder."""
+    from transformers import AutoTokenizer
+
+    from sindbad.engines.transformers_engine import TransformersEngine, TransformersEngineSettings
+    from sindbad.translation.translator import Translator, TranslatorSettings
+
+    engine = TransformersEngine(TransformersEngineSettings(threads=threads))
+    try:
+        await engine.start()
+        await engine.load(model_dir, 1)
+        settings = TranslatorSettings(style=PromptStyle.TEACHER)
+        translator = Translator(engine, AutoTokenizer.from_pretrained(model_dir), settings)
+        scores, _ = await evaluate_translation(translator, heldout_pairs())
+        return asdict(scores)
+    finally:
+        await engine.close()
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    started = time.perf_counter()
+    result = train(arguments.out, steps=arguments.steps, seed=arguments.seed, threads=arguments.threads)
+    minutes = (time.perf_counter() - started) / 60
+    scores = asyncio.run(evaluate(arguments.out, threads=arguments.threads))
+    parameters = _parameters(arguments.out)
+    card = CARD.format(
+        parameters=parameters, arguments=f"--steps {arguments.steps} --seed {arguments.seed}", steps=result.steps,
+        batch_size=16, tokens=result.tokens, minutes=minutes, **scores,
+    )  # fmt: skip
+    atomic.write_text(arguments.out / "MODEL_CARD.md", card)
+    print(json.dumps(scores, indent=2))
+
+
+def _parameters(model_dir: Path) -> int:
+    from safetensors import safe_open
+
+    with safe_open(str(model_dir / "model.safetensors"), framework="pt") as tensors:
+        sizes = (tensors.get_slice(name).get_shape() for name in tensors.keys())  # noqa: SIM118
+        return sum(_product(shape) for shape in sizes)
+
+
+def _product(shape: list[int]) -> int:
+    size = 1
+    for side in shape:
+        size *= side
+    return size
+
+
+if __name__ == "__main__":
+    main()

@@ -189,6 +189,7 @@ def rollout_metrics(trajectories: Sequence[Trajectory]) -> dict[str, float]:
     acts = [step for item in trajectories for step in item.steps if step.kind in ("act", "malformed")]
     lengths = [sum(len(segment) for segment in item.segments) for item in trajectories]
     return {
+        "trajectories": len(trajectories),
         "reward": sum(item.reward or 0.0 for item in trajectories) / count,
         "success": sum(1 for item in trajectories if (item.reward or 0.0) > 0.5) / count,
         "groups": len(groups),

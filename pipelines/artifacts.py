@@ -1,0 +1,78 @@
+"""Small things that steps write into KFP's artifacts."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipelines.digest import ROOT
+from pipelines.stage import Stage
+from sindbad import atomic
+from sindbad.errors import NotFound
+from sindbad.evaluation.report import Curve, Report, write_report
+from sindbad.training.sft import RunPaths
+
+
+def log_metrics(artifact: Any, values: Mapping[str, float]) -> None:
+    """Show numbers in Kubeflow's UI; NaN is left out (the UI's store has none)."""
+    for name, value in values.items():
+        if math.isfinite(value):
+            artifact.log_metric(name, round(float(value), 6))
+
+
+def resolve_source(source: str) -> Path:
+    """A model folder by absolute path or relative to the repository. Raises NotFound saying what to do."""
+    path = Path(source) if Path(source).is_absolute() else ROOT / source
+    if not (path / "config.json").is_file():
+        raise NotFound(f"{path} is not a model folder (no config.json); run with FROM_SCRATCH=1 or name another source")
+    return path
+
+
+def copy_model(source: Path, target: Path) -> dict[str, float]:
+    """Copy a model folder atomically; returns its size."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        shutil.copytree(source, temporary, dirs_exist_ok=True)
+        temporary.chmod(0o755)
+        atomic.replace_dir(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return {"bytes": float(sum(file.stat().st_size for file in target.rglob("*") if file.is_file()))}
+
+
+def training_paths(stage: Stage) -> RunPaths:
+    """Checkpoints for exactly these settings and this code; metrics where people look for them."""
+    return RunPaths(
+        stage.scratch("checkpoints"),
+        stage.folder("metrics") / f"{stage.name}.jsonl",
+        stage.folder("tensorboard", f"{stage.name}-{stage.digest[:12]}"),
+    )
+
+
+def metrics_page(metrics: Path, page: Path, title: str, names: Mapping[str, str]) -> None:
+    """A page with one chart a metric, for Kubeflow's UI."""
+    rows = read_metrics(metrics)
+    curves = []
+    for name, label in names.items():
+        points = [(row["step"], row[name]) for row in rows if isinstance(row.get(name), (int, float))]
+        if points:
+            x, y = zip(*points, strict=True)
+            curves.append(Curve(label, "", y_label=label, series=[(label, x, y, (), ())]))
+    write_report(Report(title, f"{len(rows)} rows of {metrics.name}", curves=curves), page)
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Rows of a metrics file; a half-written last line (a killed writer) is left out."""
+    rows = []
+    for line in path.read_text("utf-8").splitlines() if path.exists() else ():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue
+    return rows

@@ -1,0 +1,80 @@
+"""WebSailor-V2 §3: a graph built through the tools, random-walk subgraphs, verified questions in both languages."""
+
+from __future__ import annotations
+
+from kfp.dsl import Dataset, Input, Metrics, Output
+from pydantic import BaseModel, ConfigDict
+
+from pipelines.step import step
+
+
+class QuestionsSettings(BaseModel):
+    """What is asked. ``train`` and ``test`` are :class:`sindbad.questions.mixture.SynthesisConfig` a world."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    train: dict[str, object] = {}
+    """Questions of a training world."""
+    test: dict[str, object] = {}
+    """Questions of a held-out world."""
+    seed: int = 0
+    """Of graph building and walks."""
+
+
+async def synthesise_all(stage_json: str, encyclopedia_path: str, train_path: str, test_path: str) -> dict[str, float]:
+    """Write both question files, and the graphs and rejected candidates below the run."""
+    import time
+    from pathlib import Path
+
+    from pipelines.crew import addresses
+    from pipelines.encyclopedia import read_encyclopedia
+    from pipelines.stage import running
+    from sindbad.clients import ToolClient
+    from sindbad.graph.build import build_graph
+    from sindbad.languages import LANGUAGES, get_pack
+    from sindbad.questions.mixture import SynthesisConfig
+    from sindbad.questions.store import check_disjoint, save_questions, save_rejected
+    from sindbad.questions.synthesis import Topologies, synthesise
+    from sindbad.tools.environment import Scope
+
+    with running(stage_json) as stage:
+        settings, worlds = stage.parse(QuestionsSettings), read_encyclopedia(Path(encyclopedia_path))
+        packs, topologies = [get_pack(language) for language in LANGUAGES], Topologies()
+        kept: dict[str, list] = {"train": [], "test": []}
+        rejected, nodes, edges, degrees, started = [], 0, 0, [], time.monotonic()
+        tools = ToolClient(addresses(stage.run, "search"), top_k=10)
+        try:
+            for split in ("train", "test"):
+                config = SynthesisConfig.model_validate({**getattr(settings, split), "split": split})
+                for world in worlds.worlds(split):
+                    first = world.name(world.entities[0].entity_id, "en")
+                    built = await build_graph(tools, [first], Scope(world.world_id, "en"), seed=settings.seed)
+                    made = synthesise(built.graph, world.world_id, packs, config, settings.seed + world.seed, topologies=topologies)
+                    kept[split] += made.questions
+                    rejected += made.rejected
+                    degrees.append(made.mean_degree)
+                    nodes, edges = nodes + len(built.graph.entities), edges + len(built.graph.edges)
+                stage.say(f"{split}: {len(kept[split])} questions, {time.monotonic() - started:.0f} s")
+        finally:
+            await tools.close()
+        check_disjoint(kept["train"], kept["test"])
+        save_questions(train_path, kept["train"])
+        save_questions(test_path, kept["test"])
+        save_rejected(stage.folder("questions") / "rejected.jsonl", rejected)
+        return {
+            "train": len(kept["train"]), "test": len(kept["test"]), "rejected": len(rejected), "nodes": nodes,
+            "edges": edges, "mean_subgraph_degree": sum(degrees) / max(1, len(degrees)),
+        }  # fmt: skip
+
+
+@step
+def synthesise_questions(
+    stage: str, encyclopedia: Input[Dataset], train: Output[Dataset], test: Output[Dataset], metrics: Output[Metrics]
+) -> None:
+    """Questions that are verified against the whole graph, train and test disjoint by world."""
+    import asyncio
+
+    from pipelines.artifacts import log_metrics
+    from pipelines.components.questions import synthesise_all
+
+    log_metrics(metrics, asyncio.run(synthesise_all(stage, encyclopedia.path, train.path, test.path)))

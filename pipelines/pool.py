@@ -1,0 +1,37 @@
+"""The curator's pool as an artifact: every question of D, and how often the current weights solved each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from sindbad.questions.store import load_questions, save_questions
+from sindbad import atomic
+from sindbad.questions.question import Question
+from sindbad.training.curator import Curator, CuratorConfig, Outcome
+
+QUESTIONS, PROFILE = "questions.jsonl", "profile.json"
+
+
+def write_pool(folder: Path, questions: Sequence[Question], outcomes: Sequence[Outcome], version: int) -> None:
+    """Write both files; ``version`` is the weight version that was profiled."""
+    save_questions(folder / QUESTIONS, questions)
+    atomic.write_json(folder / PROFILE, {"version": version, "outcomes": [asdict(outcome) for outcome in outcomes]})
+
+
+def read_pool(folder: Path) -> list[Question]:
+    """Every question of the pool."""
+    return load_questions(folder / QUESTIONS)
+
+
+def open_curator(folder: Path, journal: Path, config: Mapping[str, object]) -> Curator:
+    """A curator over the pool, profiled; an existing journal resumes."""
+    profile = json.loads((folder / PROFILE).read_text("utf-8"))
+    outcomes = [Outcome(**outcome) for outcome in profile["outcomes"]]
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    names = [question.question_id for question in read_pool(folder)]
+    curator = Curator(names, CuratorConfig.model_validate(config), journal)
+    curator.profile(outcomes, version=profile["version"])
+    return curator

@@ -1,0 +1,167 @@
+"""What a finished mission says: the summary for machines and the page for people, from the same outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipelines.artifacts import read_metrics
+from pipelines.outcomes import Outcomes
+from pipelines.stage import wall_seconds
+from sindbad.agent.trajectory import Trajectory
+from sindbad.evaluation.metrics import wilson
+from sindbad.evaluation.report import Curve, Fact, Report, Table
+from sindbad.evaluation.summary import Summary, TranslationSummary
+
+STAGES = {"base": "base (English)", "sft": "SFT (Arabic)", "merged": "merged", "rl_sim": "RL, simulated", "rl_live": "RL, live"}
+
+
+def mission_summary(run: Path, found: Mapping[str, Outcomes], scores: Mapping[str, float]) -> Summary:
+    """The machine-readable end of a run."""
+    react, resum = found["react"], found["rl_live"]
+    return Summary(
+        stages={name: found[name].summary for name in STAGES},  # type: ignore[misc]
+        paradigms={
+            "react": {str(react.context_limit): react.summary.success},
+            "resum": {str(resum.context_limit): resum.summary.success},
+        },
+        translation=TranslationSummary(chrf=scores["chrf"], bleu=scores["bleu"]),
+        wall_seconds=wall_seconds(run),
+    )
+
+
+def mission_report(run: Path, found: Mapping[str, Outcomes], summary: Summary, scores: Mapping[str, Any]) -> Report:
+    """The page's data."""
+    last, merged = found["rl_live"], found["merged"]
+    gain = last.gain_over(merged)
+    paradigm = last.gain_over(found["react"])
+    return Report(
+        title=f"Sindbad · run “{run.name}”",
+        subtitle="From a bilingual teacher to a research agent trained with ReSum-GRPO: every step below ran on this "
+        "machine, through the same services and the same pipeline that run on a cluster.",
+        facts=[
+            Fact(f"{last.summary.success:.0%}", "of held-out questions answered after RL", _interval(last)),
+            Fact(f"{gain.value * 100:+.0f} points", "RL over the merged policy", f"95 % CI {gain.low * 100:+.0f} to {gain.high * 100:+.0f}, paired"),
+            Fact(f"{paradigm.value * 100:+.0f} points", f"ReSum over ReAct at {last.context_limit} tokens", f"95 % CI {paradigm.low * 100:+.0f} to {paradigm.high * 100:+.0f}, paired"),
+            Fact(f"{scores['chrf']:.1f}", "chrF++ of the light translator", f"BLEU {scores['bleu']:.1f}, held-out sentences of the domain"),
+        ],
+        tables=[_stage_table(found), _kind_table(found), _time_table(run)],
+        curves=[*_training_curves(run), _stage_chart(found), _paradigm_chart(found)],
+        trajectories=_to_read(found),
+        limits=_limits(last),
+        footer=f"{scores.get('signature', '')} · intervals: Wilson for rates, paired bootstrap for differences.",
+    )  # fmt: skip
+
+
+def _interval(outcomes: Outcomes) -> str:
+    low, high = outcomes.summary.ci95
+    return f"95 % CI {low:.0%} to {high:.0%}, {outcomes.summary.questions} questions"
+
+
+def _stage_table(found: Mapping[str, Outcomes]) -> Table:
+    rows = []
+    for name, label in STAGES.items():
+        outcomes = found[name]
+        low, high = outcomes.summary.ci95
+        by = outcomes.summary.by_language
+        rows.append([
+            label, f"{outcomes.summary.success:.1%}", f"{low:.1%} – {high:.1%}", f"{by.get('en', 0):.1%}",
+            f"{by.get('ar', 0):.1%}", f"{outcomes.mean('tool_calls'):.1f}", f"{outcomes.mean('summaries'):.1f}",
+        ])  # fmt: skip
+    header = ["stage", "success", "95 % interval", "English", "Arabic", "tool calls", "summaries"]
+    note = "The same held-out questions, over worlds that no stage was trained on; sampled at temperature 1 with ReSum."
+    return Table("Before and after", note, header, rows)
+
+
+def _kind_table(found: Mapping[str, Outcomes]) -> Table:
+    first, last = found["merged"], found["rl_live"]
+    rows = []
+    for key in ("kind", "hops", "termination"):
+        before, after = first.by(key), last.by(key)
+        if key == "termination":
+            continue
+        for name in sorted({*before, *after}):
+            count = sum(str(record[key]) == name for record in last.records)
+            rows.append([f"{key} {name}", str(count), f"{before.get(name, 0):.1%}", f"{after.get(name, 0):.1%}"])
+    return Table("By kind of question", "Merged against the end of RL.", ["questions", "count", "merged", "RL, live"], rows)
+
+
+def _time_table(run: Path) -> Table:
+    times = wall_seconds(run)
+    rows = [[name, f"{seconds:.0f} s"] for name, seconds in times.items()]
+    rows.append(["all stages", f"{sum(times.values()):.0f} s"])
+    return Table("Wall time", "By stage; attempts of an interrupted stage are added up.", ["stage", "time"], rows)
+
+
+def _training_curves(run: Path) -> list[Curve]:
+    curves = []
+    for stage, label in (("rl_sim", "RL in the simulated environment"), ("rl_live", "RL in the live environment")):
+        rows = read_metrics(run / "metrics" / f"{stage}.jsonl")
+        if rows:
+            note = "Share of correct rollouts a step, moving average of 5; band: 95 % interval of the window."
+            curves.append(Curve(label, note, x_label="learner step", y_label="success", series=[_smoothed(rows)]))
+    return curves
+
+
+def _smoothed(rows: Sequence[Mapping[str, Any]]) -> tuple[str, list[float], list[float], list[float], list[float]]:
+    steps, middle, low, high = [], [], [], []
+    for index, row in enumerate(rows):
+        window = rows[max(0, index - 4) : index + 1]
+        count = sum(int(item["trajectories"]) for item in window)
+        solved = sum(item["success"] * item["trajectories"] for item in window)
+        interval = wilson(round(solved), count)
+        steps.append(float(row["step"]))
+        middle.append(interval.value)
+        low.append(interval.low)
+        high.append(interval.high)
+    return "success", steps, middle, low, high
+
+
+def _stage_chart(found: Mapping[str, Outcomes]) -> Curve:
+    bars = []
+    for language, label in (("en", "English"), ("ar", "Arabic")):
+        values, intervals = [], []
+        for name in STAGES:
+            own = [record["success"] for record in found[name].records if record["language"] == language]
+            interval = wilson(round(sum(own)), len(own))
+            values.append(interval.value)
+            intervals.append((interval.low, interval.high))
+        bars.append((label, values, intervals))
+    note = "The base is an English agent; SFT teaches it Arabic, the merge keeps both, RL improves both."
+    return Curve("Success by stage and language", note, y_label="success", groups=["base", "SFT", "merged", "RL sim", "RL live"], bars=bars)
+
+
+def _paradigm_chart(found: Mapping[str, Outcomes]) -> Curve:
+    bars = []
+    for name, label in (("react", "ReAct"), ("rl_live", "ReSum")):
+        by_hops: dict[str, list[float]] = {}
+        for record in found[name].records:
+            by_hops.setdefault(str(record["hops"]), []).append(record["success"])
+        groups = sorted(by_hops)
+        intervals = [wilson(round(sum(by_hops[group])), len(by_hops[group])) for group in groups]
+        bars.append((label, [i.value for i in intervals], [(i.low, i.high) for i in intervals]))
+    limit = found["react"].context_limit
+    note = f"The same weights under the same limit of {limit} tokens: ReAct ends when the context is full, ReSum summarises and restarts."
+    return Curve("ReAct beside ReSum, by hops", note, y_label="success", groups=[f"{group} hops" for group in groups], bars=bars)
+
+
+def _to_read(found: Mapping[str, Outcomes]) -> list[tuple[str, Trajectory]]:
+    """One solved attempt with a summary and one failed attempt a language."""
+    chosen = []
+    for language in ("ar", "en"):
+        own = [item for item in found["rl_live"].trajectories() if item.language == language]
+        solved = sorted((item for item in own if item.reward), key=lambda item: (-min(item.summaries, 1), -item.tool_calls))
+        failed = sorted((item for item in own if not item.reward), key=lambda item: -item.tool_calls)
+        chosen += [("after RL", item) for item in (*solved[:2], *failed[:1])]
+    return chosen
+
+
+def _limits(last: Outcomes) -> list[str]:
+    return [
+        "One seed: intervals are over questions, not over training runs. benchmarks/learning.py runs several seeds.",
+        "A model of under a million parameters in a synthetic encyclopedia of templated prose: what is shown is that the "
+        "recipe works end to end, not how well a real model does on real pages.",
+        "The translator knows the demo's domain only; its score says nothing about open text.",
+        f"Sampled at temperature 1 under one context limit ({last.context_limit} tokens).",
+    ]

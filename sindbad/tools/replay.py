@@ -1,8 +1,9 @@
-"""Record the calls of a run, and play them back without a network.
+"""Record what a provider answered, and play it back without a network.
 
-A recording is JSON lines, one call each, appended and flushed as calls finish, so that a killed run keeps what it had.
-A torn last line is ignored. The key of a call is its tool, its arguments and its scope, without the asker's
-trace. Where a call was recorded more than once, the last good answer counts. A miss is an error observation.
+A recording is JSON lines, one call each, appended and flushed as calls finish, so that a killed run keeps what it had;
+a torn last line is ignored. The key of a call is what was asked, in which scope; the asker's trace is kept but is not
+part of it. Where a call was recorded more than once, the last good answer counts. A miss is an error that the agent reads.
+Observations are rendered from the answers, so a replay gives the same text in the same style.
 """
 
 from __future__ import annotations
@@ -13,88 +14,105 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sindbad import atomic
 from sindbad.agent.trajectory import EnvironmentKind
 from sindbad.errors import Corrupt, NotFound
-from sindbad.tools import render, specs
-from sindbad.tools.environment import Environment, Observation, Scope, ToolCall, ToolSpec
+from sindbad.retrieval.page import Hit
+from sindbad.tools.environment import Scope
+from sindbad.tools.provider import Fetched, Provider, ProviderError
+from sindbad.tools.toolbox import Toolbox, ToolboxSettings
 
-NOT_RECORDED = "this call was not recorded"
-
-
-def call_key(call: ToolCall, scope: Scope) -> str:
-    """Content address of a call: hex SHA-256 of its canonical JSON."""
-    content = [call.name, _plain(call.arguments), scope.corpus, scope.language]
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+NOT_RECORDED: Final = "this call was not recorded"
+_COLUMNS: Final = ("key", "tool", "what", "corpus", "language", "trace_id", "answer", "error")
 
 
-class RecordingEnvironment:
-    """``inner``, with every finished call appended to ``path``. The kind and the answers are ``inner``'s own."""
+def call_key(tool: str, what: str, scope: Scope, k: int = 0) -> str:
+    """Content address of a call: hex SHA-256 of its canonical JSON. ``k`` is 0 for pages."""
+    text = json.dumps([tool, what, scope.corpus, scope.language, k], separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
 
-    def __init__(self, inner: Environment, path: str | Path) -> None:
+
+class RecordingProvider:
+    """``inner``, with every finished call appended to ``path``. Close closes both."""
+
+    def __init__(self, inner: Provider, path: str | Path) -> None:
         self._inner = inner
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        self._file: io.BufferedWriter = open(path, "ab")  # noqa: SIM115 - open as long as this object
-        if self._file.tell() and not _ends_with_newline(Path(path)):
+        self.name = inner.name
+        file = Path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._file = file.open("ab")
+        if self._file.tell() and not _ends_with_newline(file):
             self._file.write(b"\n")  # a torn last line of a killed run must not swallow our first one
 
-    @property
-    def kind(self) -> EnvironmentKind:
-        return self._inner.kind
+    async def search(self, query: str, scope: Scope, k: int) -> list[Hit]:
+        key = call_key("search", query, scope, k)
+        try:
+            hits = await self._inner.search(query, scope, k)
+        except ProviderError as error:
+            self._write(key, "search", query, scope, None, str(error))
+            raise
+        self._write(key, "search", query, scope, [dataclasses.asdict(hit) for hit in hits], "")
+        return hits
 
-    @property
-    def tools(self) -> tuple[ToolSpec, ...]:
-        return self._inner.tools
-
-    async def call(self, call: ToolCall, scope: Scope, *, deadline_seconds: float) -> Observation:
-        """As ``inner``. One write a call, so that concurrent calls don't interleave."""
-        seen = await self._inner.call(call, scope, deadline_seconds=deadline_seconds)
-        line = json.dumps(_record(call, scope, seen), ensure_ascii=True) + "\n"
-        self._file.write(line.encode("ascii"))
-        self._file.flush()
-        return seen
+    async def fetch(self, target: str, scope: Scope) -> Fetched:
+        key = call_key("fetch", target, scope)
+        try:
+            page = await self._inner.fetch(target, scope)
+        except ProviderError as error:
+            self._write(key, "fetch", target, scope, None, str(error))
+            raise
+        self._write(key, "fetch", target, scope, dataclasses.asdict(page), "")
+        return page
 
     async def close(self) -> None:
-        """Close the file, and ``inner`` if it can be closed; idempotent."""
         self._file.close()
-        close = getattr(self._inner, "close", None)
-        if close is not None:
-            await close()
+        await self._inner.close()
+
+    def _write(self, key: str, tool: str, what: str, scope: Scope, answer: Any, error: str) -> None:
+        """One write a call, so that concurrent calls don't interleave."""
+        row = (key, tool, what, scope.corpus, scope.language, scope.trace_id, answer, error)
+        line = json.dumps(dict(zip(_COLUMNS, row, strict=True))) + "\n"
+        self._file.write(line.encode("ascii"))
+        self._file.flush()
 
 
-class ReplayEnvironment:
+class ReplayProvider:
     """Answers of a recording (``.jsonl``, or the ``.parquet`` that :func:`to_parquet` makes). No sockets."""
 
-    def __init__(self, path: str | Path, tools: tuple[ToolSpec, ...] = specs.WEB_TOOLS) -> None:
-        """Raises NotFound when there is no such file."""
-        self._tools = tools
-        self._answers = _last_good(read_recording(path))
+    name = "recording"
 
-    @property
-    def kind(self) -> EnvironmentKind:
-        return EnvironmentKind.REPLAY
+    def __init__(self, path: str | Path) -> None:
+        """Raises NotFound when there is no such file, Corrupt when it is no recording."""
+        self._rows = _last_good(read_recording(path))
 
-    @property
-    def tools(self) -> tuple[ToolSpec, ...]:
-        return self._tools
+    async def search(self, query: str, scope: Scope, k: int) -> list[Hit]:
+        answer = self._answer(call_key("search", query, scope, k))
+        return [Hit(**hit) for hit in answer]
 
-    async def call(self, call: ToolCall, scope: Scope, *, deadline_seconds: float) -> Observation:
-        """The recorded observation with source "recording"; a miss is ``ok=False``."""
-        problem = specs.problem_with(call, self._tools)
-        if problem is not None:
-            return render.error_observation(problem)
-        found = self._answers.get(call_key(call, scope))
-        return found or render.error_observation(NOT_RECORDED, source="recording")
+    async def fetch(self, target: str, scope: Scope) -> Fetched:
+        return Fetched(**self._answer(call_key("fetch", target, scope)))
 
     async def close(self) -> None:
         """Nothing to give back."""
 
+    def _answer(self, key: str) -> Any:
+        row = self._rows.get(key)
+        if row is None:
+            raise ProviderError(NOT_RECORDED)
+        if row["error"]:
+            raise ProviderError(row["error"])
+        return row["answer"]
+
+
+def replay_environment(path: str | Path, settings: ToolboxSettings | None = None) -> Toolbox:
+    """The environment over a recording."""
+    return Toolbox(EnvironmentKind.REPLAY, ReplayProvider(path), settings)
+
 
 def read_recording(path: str | Path) -> Iterator[Mapping[str, Any]]:
-    """Records in the order in which their calls finished. Raises NotFound, Corrupt."""
+    """Rows in the order in which their calls finished. Raises NotFound."""
     file = Path(path)
     if not file.is_file():
         raise NotFound(f"There is no recording at {file}.", reason="NO_RECORDING")
@@ -106,68 +124,40 @@ def to_parquet(recording: str | Path, target: str | Path) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [
-        {**row, "arguments": json.dumps(row["arguments"]), "observation": json.dumps(row["observation"])}
-        for row in read_recording(recording)
-    ]
+    rows = [{**row, "answer": json.dumps(row["answer"])} for row in read_recording(recording)]
     buffer = io.BytesIO()
-    names = ("key", "tool", "arguments", "corpus", "language", "trace_id", "observation")
-    schema = pa.schema([(name, pa.string()) for name in names])
+    schema = pa.schema([(name, pa.string()) for name in _COLUMNS])
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), buffer)
     atomic.write_bytes(target, buffer.getvalue())
     return len(rows)
 
 
-def _record(call: ToolCall, scope: Scope, seen: Observation) -> dict[str, Any]:
-    return {
-        "key": call_key(call, scope),
-        "tool": call.name,
-        "arguments": _plain(call.arguments),
-        "corpus": scope.corpus,
-        "language": scope.language,
-        "trace_id": scope.trace_id,
-        "observation": dataclasses.asdict(seen),
-    }
-
-
-def _plain(arguments: Any) -> Any:
-    return dict(arguments) if isinstance(arguments, Mapping) else arguments
-
-
-def _last_good(rows: Iterator[Mapping[str, Any]]) -> dict[str, Observation]:
-    answers: dict[str, Observation] = {}
+def _last_good(rows: Iterator[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    kept: dict[str, Mapping[str, Any]] = {}
     for row in rows:
-        seen = _observation(row["observation"])
-        if seen.ok or not answers.get(row["key"], seen).ok:
-            answers[row["key"]] = seen
-    return answers
-
-
-def _observation(fields: Mapping[str, Any]) -> Observation:
-    try:
-        seen = Observation(**fields)
-    except TypeError as error:
-        raise Corrupt(f"A recorded observation has unknown fields ({error}); record again.") from error
-    return dataclasses.replace(seen, urls=tuple(seen.urls), source="recording", latency_seconds=0.0, cost=0.0)
+        if not row["error"] or kept.get(row["key"], row)["error"]:
+            kept[row["key"]] = row
+    return kept
 
 
 def _json_rows(file: Path) -> Iterator[Mapping[str, Any]]:
-    """Lines that a crash tore (no line end, or half a record before a later run's first) are skipped."""
+    """A line that is no JSON was torn by a crash and is skipped; JSON that is no row is not a recording."""
     with file.open("rb") as lines:
-        for line in lines:
+        for number, line in enumerate(lines, 1):
             try:
                 row = json.loads(line)
             except ValueError:
                 continue
-            if isinstance(row, dict) and "key" in row and "observation" in row:
-                yield row
+            if not isinstance(row, dict) or not row.keys() >= set(_COLUMNS):
+                raise Corrupt(f"Line {number} of {file} is not a recorded call; record again.")
+            yield row
 
 
 def _parquet_rows(file: Path) -> Iterator[Mapping[str, Any]]:
     import pyarrow.parquet as pq
 
-    for row in pq.read_table(file).to_pylist():
-        yield {**row, "arguments": json.loads(row["arguments"]), "observation": json.loads(row["observation"])}
+    for row in pq.read_table(file, columns=list(_COLUMNS)).to_pylist():
+        yield {**row, "answer": json.loads(row["answer"])}
 
 
 def _ends_with_newline(file: Path) -> bool:

@@ -1,0 +1,1 @@
+"""Untrusted Python in isolation: the Sandbox service."""

@@ -1,0 +1,1 @@
+"""Search, Visit and Scholar: the agent's window on a corpus, a recording or the web."""

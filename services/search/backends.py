@@ -1,0 +1,124 @@
+"""The environments behind one service: a toolbox each, opened at start or when the index appears."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from services.search.settings import LiveWebSettings, SearchSettings
+from sindbad.agent.trajectory import EnvironmentKind
+from sindbad.errors import InvalidInput, SindbadError, Unavailable
+from sindbad.retrieval.index import MANIFEST, PageIndex
+from sindbad.tools.live import LiveSettings, WebProvider
+from sindbad.tools.provider import Provider
+from sindbad.tools.replay import RecordingProvider, replay_environment
+from sindbad.tools.resilience import Counts, ResilientProvider, ResultCache, RetrySettings
+from sindbad.tools.simulated import simulated_environment
+from sindbad.tools.toolbox import Toolbox, ToolboxSettings
+
+log = logging.getLogger(__name__)
+
+
+class Backends:
+    """Toolboxes by kind. The simulated one is replaced when a new snapshot of the index appears."""
+
+    def __init__(self, settings: SearchSettings, metrics: CollectorRegistry) -> None:
+        self._settings = settings
+        self._toolbox = ToolboxSettings(top_k=settings.top_k, max_evidence_chars=settings.max_evidence_characters)
+        self._open: dict[EnvironmentKind, Toolbox] = {}
+        self._snapshot: tuple[int, int] | None = None
+        if settings.recording is not None:
+            self._open[EnvironmentKind.REPLAY] = replay_environment(settings.recording, self._toolbox)
+        if settings.live is not None:
+            self._open[EnvironmentKind.LIVE] = self._live(settings.live, metrics)
+
+    def of(self, kind: EnvironmentKind) -> Toolbox:
+        """Raises Unavailable while there is no index yet, InvalidInput for an environment that is not configured."""
+        found = self._open.get(kind)
+        if found is not None:
+            return found
+        if kind is EnvironmentKind.SIMULATED and self._settings.index_root is not None:
+            message = f"There is no index at {self._settings.index_root} yet; build one."
+            raise Unavailable(message, reason="NO_INDEX")
+        message = f"The {kind.value} environment is not configured here; see the search service's settings."
+        raise InvalidInput(message, reason="ENVIRONMENT_NOT_CONFIGURED")
+
+    @property
+    def ready(self) -> bool:
+        """Whether the default environment can answer."""
+        return self._settings.environment in self._open
+
+    def refresh(self) -> bool:
+        """Open the index if it is new; returns whether it was. A damaged one is logged, and the old one stays."""
+        root = self._settings.index_root
+        stamp = _stamp(root) if root else None
+        if root is None or stamp is None or stamp == self._snapshot:
+            return False
+        try:
+            index = PageIndex(root)
+        except SindbadError as error:
+            log.warning("the new index can't be used: %s", error.message, extra={"reason": error.reason})
+            return False
+        self._snapshot = stamp
+        rate, seed = self._settings.simulated_fault_rate, self._settings.seed
+        self._open[EnvironmentKind.SIMULATED] = simulated_environment(index, self._toolbox, fault_rate=rate, seed=seed)
+        log.info("index opened", extra={"pages": index.info.pages})
+        return True
+
+    async def watch(self, changed: Callable[[], None]) -> None:
+        """Look for a new snapshot for ever; ``changed`` is called after one was opened."""
+        while True:
+            await asyncio.sleep(self._settings.index_poll_seconds)
+            if self.refresh():
+                changed()
+
+    async def close(self) -> None:
+        """Close every toolbox."""
+        for toolbox in self._open.values():
+            await toolbox.close()
+
+    def _live(self, live: LiveWebSettings, metrics: CollectorRegistry) -> Toolbox:
+        retry = RetrySettings(
+            live.attempts, live.backoff_base_seconds, live.backoff_cap_seconds, live.attempt_timeout_seconds
+        )
+        web = WebProvider(LiveSettings(live.search_url, live.allowed_hosts))
+        cache = ResultCache(live.cache_entries, live.cache_ttl_seconds) if live.cache_entries else None
+        resilient = ResilientProvider(web, retry, cache=cache, seed=self._settings.seed)
+        metrics.register(_CountsCollector(resilient.counts))
+        provider: Provider = resilient
+        if self._settings.record_to is not None:
+            provider = RecordingProvider(resilient, self._settings.record_to)
+        return Toolbox(EnvironmentKind.LIVE, provider, self._toolbox)
+
+
+class _CountsCollector(Collector):
+    """The provider's counts as Prometheus counters."""
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+
+    def collect(self) -> list[CounterMetricFamily]:
+        names = {
+            "calls": "Calls of the live environment's provider",
+            "cache_hits": "Calls answered from the cache",
+            "coalesced": "Calls that waited for an identical one",
+            "backend_calls": "Requests sent, retries included",
+            "retries": "Requests sent again",
+            "failures": "Calls that failed after every retry",
+        }
+        prefix = "sindbad_search_live"
+        return [CounterMetricFamily(f"{prefix}_{n}", text, getattr(self._counts, n)) for n, text in names.items()]
+
+
+def _stamp(root: Path) -> tuple[int, int] | None:
+    """What changes when a snapshot is replaced; None while there is none."""
+    try:
+        status = (root / MANIFEST).stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns

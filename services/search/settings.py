@@ -1,0 +1,65 @@
+"""What the search service can be told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from services.runtime import RuntimeSettings, Settings
+from sindbad.agent.trajectory import EnvironmentKind
+from sindbad.tools.render import Style
+
+
+class LiveWebSettings(Settings):
+    """The live environment."""
+
+    search_url: str = Field(pattern=r"^https?://")
+    """Search endpoint that speaks SearXNG's JSON. Yours, so it may have a private address."""
+    allowed_hosts: dict[str, str] = Field(default_factory=dict)
+    """Hosts that may be visited although they resolve to no public address: pattern to `address:port`, plain HTTP."""
+    attempts: int = Field(default=5, ge=1, le=20)
+    """Tries a request, the first included."""
+    attempt_timeout_seconds: float = Field(default=10.0, gt=0)
+    """Longest one try may take."""
+    backoff_base_seconds: float = Field(default=0.05, ge=0)
+    """The n-th retry waits a uniform time below base · 2ⁿ."""
+    backoff_cap_seconds: float = Field(default=2.0, ge=0)
+    """No wait is longer, not even one that a site asks for."""
+    cache_entries: int = Field(default=4096, ge=0)
+    """Answers kept in memory; 0 keeps none. Errors and empty results are never kept."""
+    cache_ttl_seconds: float = Field(default=3600.0, gt=0)
+    """How long an answer is kept."""
+
+
+class SearchSettings(RuntimeSettings):
+    """Settings of the search service."""
+
+    index_root: Path | None = None
+    """Folder of the search index. While there is none the service is live and NOT_SERVING; a new one is picked up."""
+    index_poll_seconds: float = Field(default=1.0, gt=0)
+    """How often to look for a new snapshot of the index."""
+    recording: Path | None = None
+    """Recorded calls (.jsonl or .parquet) that the replay environment answers from."""
+    record_to: Path | None = None
+    """Append every call of the live environment to this file."""
+    live: LiveWebSettings | None = None
+    """The live environment; unset means that requests for it are refused."""
+    environment: EnvironmentKind = EnvironmentKind.SIMULATED
+    """Answers requests that name none."""
+    style: Style = Style.FULL
+    """How observations are rendered for requests that don't say."""
+    default_corpus: str = ""
+    """Corpus of requests that name none."""
+    default_language: str = "en"
+    """Language of requests that name none."""
+    top_k: int = Field(default=10, ge=1, le=100)
+    """Results a query for requests that don't say."""
+    max_top_k: int = Field(default=100, ge=1, le=1000)
+    """More is INVALID_ARGUMENT."""
+    max_evidence_characters: int = Field(default=8000, ge=100)
+    """Most characters of evidence a page; a request may ask for fewer."""
+    simulated_fault_rate: float = Field(default=0.0, ge=0, le=0.9)
+    """Share of simulated calls that fail, seeded by trace id: a policy should meet errors in training."""
+    seed: int = 0
+    """Seed of simulated faults and of back-off jitter."""

@@ -4,28 +4,43 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
+from sindbad.errors import InvalidInput
 from sindbad.judging.verdict import DecidedBy, JudgeRequest, Verdict
+from sindbad.languages import get_pack
 
 Normaliser = Callable[[str], str]
-_ARTICLES = re.compile(r"^(?:the|a|an)\s+")
 _LEAD_INS = {
-    "en": re.compile(r"^(?:(?:the )?(?:final )?answer(?: is|:)?|it is|it's|that is)\s+", re.IGNORECASE),
-    "ar": re.compile(r"^(?:الجواب(?: هو| هي|:)?|الإجابة(?: هي|:)?|هو|هي|إنه|إنها)\s+"),
+    "en": re.compile(r"^(?:(?:the )?(?:final )?answer(?: is|:)|it is|it's|that is)\s+", re.IGNORECASE),
+    "ar": re.compile(r"^(?:الجواب(?: هو| هي|:)|الإجابة(?: هي|:)|هو|هي)\s+"),
 }
-_ALEF = str.maketrans({"أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا", "ى": "ي", "ة": "ه", "ـ": None})
 _MAX_LENGTH = 2_000
+
+
+def normaliser(language: str) -> Normaliser:
+    """The language pack's normalisation after a lead-in ("The answer is …") is dropped; :func:`fold` without a pack."""
+    try:
+        pack = get_pack(language)
+    except InvalidInput:
+        return fold
+    return lambda text: pack.normalise_answer(_without_lead_in(text, language))
+
+
+def _without_lead_in(text: str, language: str) -> str:
+    squeezed = " ".join(text.split())
+    lead_in = _LEAD_INS.get(language)
+    # An answer that is nothing but the lead-in's words is an answer.
+    return (lead_in.sub("", squeezed, count=1) or squeezed) if lead_in else squeezed
 
 
 def fold(text: str) -> str:
     """Language-independent folding: NFKC, case, digits of any script, punctuation to spaces, single spaces."""
     folded = unicodedata.normalize("NFKC", text).casefold()
-    characters = (_folded_character(character) for character in folded)
-    return " ".join("".join(characters).split())
+    return " ".join("".join(_folded(character) for character in folded).split())
 
 
-def _folded_character(character: str) -> str:
+def _folded(character: str) -> str:
     category = unicodedata.category(character)
     if category == "Nd":
         return str(unicodedata.digit(character))
@@ -34,34 +49,8 @@ def _folded_character(character: str) -> str:
     return "" if category == "Cf" else " "
 
 
-def normalise_english(text: str) -> str:
-    """Fold, drop a lead-in ("The answer is …") and a leading article."""
-    return _ARTICLES.sub("", fold(_without_lead_in(text, "en")))
-
-
-def normalise_arabic(text: str) -> str:
-    """Fold, drop a lead-in, tashkeel and tatweel, unify alef, alef maqsura and ta marbuta."""
-    folded = unicodedata.normalize("NFD", fold(_without_lead_in(text, "ar")).translate(_ALEF))
-    bare = "".join(character for character in folded if unicodedata.category(character) != "Mn")
-    return unicodedata.normalize("NFC", bare).translate(_ALEF)
-
-
-def _without_lead_in(text: str, language: str) -> str:
-    return _LEAD_INS[language].sub("", " ".join(text.split()), count=1)
-
-
-NORMALISERS: Mapping[str, Normaliser] = {"en": normalise_english, "ar": normalise_arabic}
-
-
 class ExactJudge:
-    """Correct if the normalised answer equals the normalised gold answer or an alias.
-
-    Args:
-        normalisers: language -> normalisation; other languages get :func:`fold`.
-    """
-
-    def __init__(self, normalisers: Mapping[str, Normaliser] = NORMALISERS) -> None:
-        self._normalisers = normalisers
+    """Correct if the normalised answer equals the normalised gold answer or an alias."""
 
     async def judge(self, request: JudgeRequest) -> Verdict:
         """Never fails; an empty answer is wrong."""
@@ -69,15 +58,16 @@ class ExactJudge:
 
     def decide(self, request: JudgeRequest) -> Verdict:
         """Synchronous form of :meth:`judge`."""
-        correct, reason = self._compare(request)
+        correct, reason = _compare(request)
         return Verdict(correct, reason, DecidedBy.EXACT, exact=correct)
 
-    def _compare(self, request: JudgeRequest) -> tuple[bool, str]:
-        normalise = self._normalisers.get(request.language, fold)
-        given = normalise((request.answer or "")[:_MAX_LENGTH])
-        if not given:
-            return False, "there is no answer"
-        for accepted in (request.gold, *request.aliases):
-            if normalise(accepted) == given:
-                return True, f"equals {accepted!r} after normalisation"
-        return False, f"differs from {request.gold!r} after normalisation"
+
+def _compare(request: JudgeRequest) -> tuple[bool, str]:
+    normalise = normaliser(request.language)
+    given = normalise((request.answer or "")[:_MAX_LENGTH])
+    if not given:
+        return False, "there is no answer"
+    for accepted in (request.gold, *request.aliases):
+        if normalise(accepted) == given:
+            return True, f"equals {accepted!r} after normalisation"
+    return False, f"differs from {request.gold!r} after normalisation"

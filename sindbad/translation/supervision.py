@@ -1,7 +1,8 @@
 """HALA's bilingual supervision: a teacher's translations (2N pairs from N rows) and judged parallel text.
 
 ``make_parallel_pool`` stands in for a crawled parallel corpus: real pairs of the domain, a share of them damaged the
-way crawled pairs are. Each candidate remembers its damage in ``fault``, which no judge sees; it tells how good a judge is.
+way crawled pairs are. Each candidate remembers its damage in ``fault``, which no judge sees and which says how good a
+judge is.
 """
 
 from __future__ import annotations

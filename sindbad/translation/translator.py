@@ -131,6 +131,16 @@ class _Document:
         return "".join(segment.lead + restore(masked, text) + segment.trail for segment, masked, text in parts)
 
 
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """Direction and sampling of one call."""
+
+    source: str
+    target: str
+    temperature: float
+    seed: int
+
+
 @dataclass(slots=True)
 class TranslatorCounters:
     """What a translator did since it was made; cache hits are requests no engine saw."""
@@ -179,14 +189,25 @@ class Translator:
         self._cache: OrderedDict[str, _Outcome] = OrderedDict()
 
     async def translate(
-        self, texts: Sequence[str], *, source: str = "en", target: str = "ar", glossary: Glossary | None = None
+        self,
+        texts: Sequence[str],
+        *,
+        source: str = "en",
+        target: str = "ar",
+        glossary: Glossary | None = None,
+        temperature: float = 0.0,
+        seed: int = 0,
     ) -> list[Translation]:
-        """See :class:`~sindbad.translation.protocol.TextTranslator`. Cancelling it cancels its generations."""
+        """See :class:`~sindbad.translation.protocol.TextTranslator`. Cancelling it cancels its generations.
+
+        ``temperature`` above 0 samples the first attempt too, and then neither reads nor fills the cache.
+        """
         if language_name(source) == language_name(target):
             raise InvalidInput("source and target language are the same.")
         documents = [_Document.cut(text, glossary or Glossary(), self.settings.sentences) for text in texts]
         distinct = {masked.text: masked for document in documents for masked in document.masked}
-        outcomes = await all_or_first_error(self._segment(masked, source, target) for masked in distinct.values())
+        route = _Route(source, target, temperature, seed)
+        outcomes = await all_or_first_error(self._segment(masked, route) for masked in distinct.values())
         known = dict(zip(distinct, outcomes, strict=True))
         return [self._assemble(document, known) for document in documents]
 
@@ -215,17 +236,18 @@ class Translator:
             model_version=max((outcome.version for outcome in outcomes), default=-1),
         )
 
-    async def _segment(self, masked: Masked, source: str, target: str) -> _Outcome:
+    async def _segment(self, masked: Masked, route: _Route) -> _Outcome:
         """Translate one masked segment, from the cache where the same text was translated before."""
         if masked.only_spans:
             return _Outcome(masked.text, "")
-        key = sha256(f"{source}>{target}|{self.settings.style}|{masked.text}".encode()).hexdigest()
-        if cached := self._cache.get(key):
+        key = sha256(f"{route.source}>{route.target}|{self.settings.style}|{masked.text}".encode()).hexdigest()
+        greedy = route.temperature == 0
+        if greedy and (cached := self._cache.get(key)):
             self.counters.cache_hits += 1
             self._cache.move_to_end(key)
             return cached.free()
-        outcome = await self._attempts(masked, source, target)
-        if not outcome.reason and self.settings.cache_size:
+        outcome = await self._attempts(masked, route)
+        if greedy and not outcome.reason and self.settings.cache_size:
             self._remember(key, outcome)
         return outcome
 
@@ -237,14 +259,14 @@ class Translator:
         while len(self._cache) > self.settings.cache_size:
             self._cache.popitem(last=False)
 
-    async def _attempts(self, masked: Masked, source: str, target: str) -> _Outcome:
-        outcome = await self._generate(masked, source, target, attempt=0)
+    async def _attempts(self, masked: Masked, route: _Route) -> _Outcome:
+        outcome = await self._generate(masked, route, attempt=0)
         if outcome.reason and (parts := self._sentences(masked)):
-            outcome = (await self._by_sentence(parts, source, target)).after(outcome)
+            outcome = (await self._by_sentence(parts, route)).after(outcome)
         for attempt in range(1, self.settings.retries + 1):
             if not outcome.reason or outcome.reason.startswith("too_long"):
                 break
-            outcome = (await self._generate(masked, source, target, attempt=attempt)).after(outcome)
+            outcome = (await self._generate(masked, route, attempt=attempt)).after(outcome)
         return outcome
 
     def _sentences(self, masked: Masked) -> list[tuple[str, Masked, str]]:
@@ -255,8 +277,8 @@ class Translator:
             return []
         return [(part.lead, mask(masked.text, spans, start=part.start, end=part.end), part.trail) for part in parts]
 
-    async def _by_sentence(self, parts: list[tuple[str, Masked, str]], source: str, target: str) -> _Outcome:
-        outcomes = await all_or_first_error(self._generate(part, source, target, attempt=0) for _, part, _ in parts)
+    async def _by_sentence(self, parts: list[tuple[str, Masked, str]], route: _Route) -> _Outcome:
+        outcomes = await all_or_first_error(self._generate(part, route, attempt=0) for _, part, _ in parts)
         whole = _Outcome("", "")
         for (lead, part, trail), outcome in zip(parts, outcomes, strict=True):
             text = restore(part, outcome.text) if not outcome.reason else ""
@@ -264,13 +286,13 @@ class Translator:
             whole = _Outcome(whole.text + lead + text + trail, reason).after(whole).after(outcome)
         return whole
 
-    async def _generate(self, masked: Masked, source: str, target: str, *, attempt: int) -> _Outcome:
-        prompt = translation_prompt(masked.text, self.settings.style, source=source, target=target)
+    async def _generate(self, masked: Masked, route: _Route, *, attempt: int) -> _Outcome:
+        prompt = translation_prompt(masked.text, self.settings.style, source=route.source, target=route.target)
         prompt_ids = render_prompt_ids(self._tokenizer, prompt)
         if len(prompt_ids) > self.settings.max_source_tokens:
             return _Outcome("", f"too_long: {len(prompt_ids)} tokens, at most {self.settings.max_source_tokens}")
         async with self._slots:
-            completion = await complete(self._generator, prompt_ids, self._sampling(attempt))
+            completion = await complete(self._generator, prompt_ids, self._sampling(route, attempt))
         text = decode(self._tokenizer, completion.token_ids)
         self._count(prompt_ids, completion)
         return _Outcome(
@@ -283,9 +305,10 @@ class Translator:
             version=max(completion.weight_versions, default=0),
         )
 
-    def _sampling(self, attempt: int) -> SamplingParams:
-        temperature = self.settings.retry_temperature if attempt else 0.0
-        return SamplingParams(self.settings.max_tokens, temperature, stop_token_ids=self._stop, seed=attempt)
+    def _sampling(self, route: _Route, attempt: int) -> SamplingParams:
+        temperature = max(route.temperature, self.settings.retry_temperature if attempt else 0.0)
+        seed = (route.seed * 1000 + attempt) % 2**31
+        return SamplingParams(self.settings.max_tokens, temperature, stop_token_ids=self._stop, seed=seed)
 
     def _count(self, prompt_ids: Sequence[int], completion: Completion) -> None:
         self.counters.generations += 1

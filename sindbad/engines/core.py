@@ -277,13 +277,14 @@ class EngineCore:
 
     def _end_misfits(self, model: SlotModel, table: RowTable) -> list[Stream]:
         misfits = [slot for slot in [*table.active_slots(), *self._waiting] if not self._fits(model, slot)]
+        streams: list[Stream] = [slot.owner for slot in misfits]
         for slot in misfits:
             slot.owner.failure = EngineFailure("the new weights have a smaller vocabulary or context than this request")
             if slot in self._waiting:
                 self._waiting.remove(slot)
             else:
                 table.release(slot, retain=False)
-        return [slot.owner for slot in misfits]
+        return streams
 
     def _fits(self, model: SlotModel, slot: Slot) -> bool:
         longest = slot.prompt_length + slot.sampling.max_tokens

@@ -159,7 +159,7 @@ class VllmEngine:
         """Drain vLLM's stream into ``pump``; whatever happens, its last item ends the caller's stream."""
         try:
             stream = self._llm.generate(
-                {"prompt_token_ids": prompt_ids}, vllm_sampling(sampling), f"sindbad-{next(self._names)}"
+                {"prompt_token_ids": prompt_ids}, vllm_sampling(sampling, self.vocabulary_size), f"sindbad-{next(self._names)}"
             )
             async for output in stream:
                 self._received += 1
@@ -200,6 +200,7 @@ class VllmEngine:
         from vllm.platforms import current_platform
         from vllm.v1.engine.async_llm import AsyncLLM
 
+        _check_supported(model_dir, config)
         one = self.settings
         limit = min(one.max_context, int(config["max_position_embeddings"]))
         arguments: dict[str, Any] = {
@@ -212,6 +213,9 @@ class VllmEngine:
             "tensor_parallel_size": one.tensor_parallel_size,
             "worker_extension_cls": "sindbad.engines.vllm_worker.SwapExtension",
         }
+        if config["model_type"] == "lfm2":
+            width = config["hidden_size"]  # vLLM asks for keys that transformers 5 no longer writes
+            arguments["hf_overrides"] = {key: config.get(key, width) for key in ("conv_dim", "block_dim")}
         if one.prefix_caching is not None:
             arguments["enable_prefix_caching"] = one.prefix_caching
         if current_platform.is_cpu():
@@ -249,8 +253,11 @@ class VllmEngine:
             await asyncio.sleep(QUIET_SECONDS)
 
 
-def vllm_sampling(sampling: SamplingParams) -> Any:
-    """vLLM's parameters: raw log-probability of the sampled token only, deltas, no text."""
+def vllm_sampling(sampling: SamplingParams, vocabulary_size: int) -> Any:
+    """vLLM's parameters: raw log-probability of the sampled token only, deltas, no text.
+
+    Stop ids outside the vocabulary, which can never be sampled, are left out: vLLM would refuse the request.
+    """
     from vllm import SamplingParams as VllmSamplingParams
     from vllm.sampling_params import RequestOutputKind
 
@@ -260,7 +267,7 @@ def vllm_sampling(sampling: SamplingParams) -> Any:
         top_p=sampling.top_p,
         top_k=sampling.top_k,
         seed=None if sampling.seed is None else sampling.seed % 2**63,
-        stop_token_ids=list(sampling.stop_token_ids),
+        stop_token_ids=[token for token in sampling.stop_token_ids if 0 <= token < vocabulary_size],
         ignore_eos=True,  # only the caller's stop tokens stop
         logprobs=0,
         detokenize=False,
@@ -293,6 +300,16 @@ def inspect_checkpoint(model_dir: Path) -> tuple[dict[str, Any], dict[str, list[
     except Exception as error:
         raise EngineFailure(f"cannot read the weights in {model_dir}: {error}", reason="BAD_MODEL_DIR") from error
     return config, shapes
+
+
+def _check_supported(model_dir: Path, config: dict[str, Any]) -> None:
+    """vLLM computes LFM2's head width and would read such a model wrongly."""
+    if config["model_type"] == "lfm2":
+        width, heads = config["hidden_size"], config["num_attention_heads"]
+        if config.get("head_dim", width // heads) != width // heads:
+            raise EngineFailure(
+                f"{model_dir}: vLLM runs LFM2 only with head_dim = hidden_size / heads", reason="UNSUPPORTED_MODEL"
+            )
 
 
 def _stable(config: dict[str, Any]) -> str:

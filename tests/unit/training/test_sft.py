@@ -109,7 +109,9 @@ def test_accumulating_under_a_small_budget_trains_like_one_big_batch(tmp_path: P
     big, small = tiny_model(), tiny_model()
     run_sft(fast(token_budget=10_000), big, copy_task(64), RunPaths.under(tmp_path / "a", "sft"))
     run_sft(fast(token_budget=20), small, copy_task(64), RunPaths.under(tmp_path / "b", "sft"))
-    assert all(torch.allclose(a, b, atol=2e-4) for a, b in zip(weights(big).values(), weights(small).values(), strict=True))
+    assert all(
+        torch.allclose(a, b, atol=2e-4) for a, b in zip(weights(big).values(), weights(small).values(), strict=True)
+    )
 
 
 def test_an_epoch_holds_every_example_once_and_the_next_is_ordered_anew() -> None:

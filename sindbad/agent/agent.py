@@ -134,6 +134,8 @@ class Agent:
         turn = episode.accept_turn(_joined(chunks))
         for event in _told(number, turn, episode):
             yield event
+        if episode.refusal is not None:
+            yield Observed(number, episode.refusal)
         if episode.pending_call is not None:
             observation = await self._call(episode.pending_call, episode.task.scope)
             episode.accept_observation(observation)
@@ -220,7 +222,7 @@ def _told(number: int, turn: Turn, episode: Episode) -> list[Event]:
         events.append(Answered(number, episode.trajectory.answer))
     else:
         missing = f"missing or misplaced: {', '.join(turn.violations)}" if turn.violations else ""
-        events.append(Malformed(number, turn.reason or missing, fatal=episode.done))
+        events.append(Malformed(number, turn.reason or missing, fatal=episode.refusal is None, raw=turn.raw_call))
     return events
 
 

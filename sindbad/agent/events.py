@@ -1,7 +1,8 @@
 """What happens while the agent works, as it happens: for a user's screen, a log, a stream.
 
 Order within a trajectory: Started, then per turn TurnStarted, TextSampled*, Thought, then (ToolCalled, Observed) or
-Malformed or Answered; Summarised between turns; Finished exactly once and last, unless the run was cancelled.
+(Malformed, Observed unless fatal) or Answered; Summarised between turns; Finished exactly once and last, unless the
+run was cancelled.
 """
 
 from __future__ import annotations
@@ -65,11 +66,12 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """The turn can't be carried out; ``fatal`` says whether it ended the trajectory."""
+    """The turn can't be carried out; ``fatal`` says whether it ended the trajectory. ``raw`` is the call as written."""
 
     turn: int
     reason: str
     fatal: bool
+    raw: str = ""
 
 
 @dataclass(frozen=True, slots=True)

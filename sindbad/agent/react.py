@@ -75,6 +75,7 @@ class Episode:
         self.turns = 0
         self.done = False
         self.pending_call: ToolCall | None = None
+        self.refusal: Observation | None = None
         self.conversation: list[ConversationTurn] = []
         prompt = tokenizer.segment_prompt(task.question, task.language, tools=tools)
         if len(prompt) + config.min_turn_tokens > config.context_limit:
@@ -135,6 +136,7 @@ class Episode:
     def accept_turn(self, completion: Completion) -> Turn:
         """Append what the policy sampled and decide what follows: a call, an error observation, or the end."""
         ids = list(completion.token_ids)
+        self.refusal = None
         self.segment.append_sampled(ids, list(completion.logprobs), list(completion.weight_versions))
         self.turns += 1
         turn = parse_turn(self.tokenizer.pieces(ids))
@@ -190,16 +192,17 @@ class Episode:
             self.pending_call = turn.call
         elif turn.kind is TurnKind.MALFORMED and self.config.on_malformed_call is OnMalformedCall.OBSERVE:
             self.trajectory.tool_calls += 1
-            self.accept_observation(self._refusal(turn.reason))
+            self._refuse(turn.reason)
         elif turn.kind is TurnKind.NO_ACTION and self.config.on_no_action is OnNoAction.OBSERVE:
-            self.accept_observation(self._refusal(turn.reason))
+            self._refuse(turn.reason)
         else:
             self.trajectory.format_ok = False
             self._finish(Termination.FORMAT)
 
-    def _refusal(self, reason: str) -> Observation:
+    def _refuse(self, reason: str) -> None:
         wording = self.tokenizer.prompts.for_language(self.task.language).malformed_call
-        return Observation(wording.replace("{reason}", reason), ok=False, error=reason, source="agent")
+        self.refusal = Observation(wording.replace("{reason}", reason), ok=False, error=reason, source="agent")
+        self.accept_observation(self.refusal)
 
     # -- observations ------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from sindbad.agent.parsing import extract_summary, parse_turn
 from sindbad.agent.react import derive_seed
 from sindbad.agent.summarize import ConversationTurn, Role, Summarizer, Summary, Writer
 from sindbad.engines.protocol import Completion, Generator, SamplingParams, complete
-from sindbad.errors import DeadlineExceeded, EngineFailure, InvalidInput, NoModel, SindbadError
+from sindbad.errors import DeadlineExceeded, EngineFailure, InvalidInput, NoModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,10 @@ class LanguageModelSummarizer:
 
 @dataclass(frozen=True, slots=True)
 class FallbackSummarizer:
-    """``first`` writes; where its output is unusable (empty, failed, late, no model) ``second`` steps in."""
+    """``first`` writes; where its output is unusable (empty, failed, late) ``second`` steps in and says why.
+
+    A missing model is no unusable output: NoModel is raised, because whoever asked for a model must know.
+    """
 
     first: Summarizer
     second: Summarizer
@@ -130,8 +133,10 @@ class FallbackSummarizer:
                 deadline_seconds=deadline_seconds,
             )
             reason = "" if summary.text else "EMPTY_SUMMARY"
-        except (NoModel, EngineFailure, DeadlineExceeded, InvalidInput) as error:
-            summary, reason = Summary("", Writer.RULES), _reason(error)
+        except NoModel:
+            raise
+        except (EngineFailure, DeadlineExceeded, InvalidInput) as error:
+            summary, reason = Summary("", Writer.RULES), error.reason
         if not reason:
             return summary
         other = await self.second.summarize(
@@ -140,7 +145,3 @@ class FallbackSummarizer:
         return Summary(
             other.text, other.by, summary.prompt_tokens, summary.completion_tokens, other.weight_version, reason
         )
-
-
-def _reason(error: SindbadError) -> str:
-    return error.reason

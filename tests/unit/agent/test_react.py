@@ -208,7 +208,7 @@ async def test_events_tell_the_story_in_order() -> None:
     text = "".join(event.text for event in events if isinstance(event, TextSampled) and event.turn == 0)
     assert text == f"{visit('look', 'Marota Lin')}<|im_end|>"
     told = [type(event) for event in events if not isinstance(event, TextSampled)]
-    kinds = [Started, Thought, ToolCalled, Observed, Thought, Malformed, Thought, Answered, Finished]
+    kinds = [Started, Thought, ToolCalled, Observed, Thought, Malformed, Observed, Thought, Answered, Finished]
     assert [kind for kind in told if kind.__name__ != "TurnStarted"] == kinds
 
 

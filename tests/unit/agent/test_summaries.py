@@ -12,7 +12,7 @@ from sindbad.agent.parsing import render_call
 from sindbad.agent.summarize import ConversationTurn, Role, Writer
 from sindbad.agent.summary_models import FallbackSummarizer, LanguageModelSummarizer
 from sindbad.agent.summary_pairs import summary_pairs, to_record, to_training_example
-from sindbad.errors import InvalidInput, NoModel
+from sindbad.errors import EngineFailure, InvalidInput, NoModel
 from sindbad.languages import get_pack
 from tests.unit.agent.scripted import (
     DictionaryTools,
@@ -172,10 +172,12 @@ def test_a_summariser_under_its_own_limit_leaves_out_the_oldest_observations_fir
         writer.prompt_ids(QUESTION * 9, turns, last_summary="", language="en")
 
 
-async def test_rules_step_in_for_a_model_that_has_nothing_usable_and_say_why() -> None:
-    class NoModelLoaded(ScriptedSummarizer):
+async def test_rules_step_in_for_a_model_that_wrote_nothing_usable_but_not_for_a_missing_one() -> None:
+    class Failing(ScriptedSummarizer):
+        error: Exception = EngineFailure("broke", reason="OUT_OF_MEMORY")
+
         async def summarize(self, *_: object, **__: object):  # type: ignore[no-untyped-def,override]
-            raise NoModel("none")
+            raise self.error
 
     turns = [said(visit("", "Korim Sel", "was founded by")), shown(COMPANY)]
 
@@ -186,9 +188,13 @@ async def test_rules_step_in_for_a_model_that_has_nothing_usable_and_say_why() -
         return result.text, result.by, result.fallback_reason
 
     evidence = "Korim Sel was founded by Marota Lin."
-    assert await fall_back(NoModelLoaded([])) == (evidence, Writer.RULES, "NO_MODEL")
+    assert await fall_back(Failing([])) == (evidence, Writer.RULES, "OUT_OF_MEMORY")
     assert await fall_back(ScriptedSummarizer([""])) == (evidence, Writer.RULES, "EMPTY_SUMMARY")
     assert await fall_back(ScriptedSummarizer(["mine"])) == ("mine", Writer.RULES, "")
+    missing = Failing([])
+    missing.error = NoModel("none")
+    with pytest.raises(NoModel):
+        await fall_back(missing)
 
 
 async def resum_trajectory(texts: Sequence[str]):  # type: ignore[no-untyped-def]

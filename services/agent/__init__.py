@@ -1,0 +1,1 @@
+"""Agent: answers a user's question and streams what it does."""

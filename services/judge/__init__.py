@@ -1,0 +1,1 @@
+"""The judge service: rule and language model behind one call."""

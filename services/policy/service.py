@@ -49,7 +49,7 @@ class PolicyServicer(policy_pb2_grpc.PolicyServicer):
     ) -> AsyncIterator[policy_pb2.GenerateResponse]:
         """See policy.proto. Cancelling the call closes the stream, which frees the engine's slot."""
         sampling = read_sampling(request)
-        stream: Any = self._engine.generate(request.prompt_token_ids, sampling, min_version=request.min_version)
+        stream: Any = self._engine.generate(list(request.prompt_token_ids), sampling, min_version=request.min_version)
         async with aclosing(stream) as chunks:
             async for chunk in chunks:
                 yield to_message(chunk)

@@ -17,8 +17,9 @@ def check_request(prompt_ids: Sequence[int], sampling: SamplingParams, vocabular
         "max_tokens",
         f"{len(prompt_ids)} prompt tokens + max_tokens {sampling.max_tokens} exceed the context of {max_context}",
     )
-    outside = next((token for token in prompt_ids if not 0 <= token < vocabulary_size), None)
-    _require(outside is None, "prompt_ids", f"token id {outside} is outside the vocabulary of {vocabulary_size}")
+    for token in (min(prompt_ids), max(prompt_ids)):
+        inside = 0 <= token < vocabulary_size
+        _require(inside, "prompt_ids", f"token id {token} is outside the vocabulary of {vocabulary_size}")
     _require(0.0 <= sampling.temperature < float("inf"), "temperature", "temperature must be finite and at least 0")
     _require(0.0 < sampling.top_p <= 1.0, "top_p", "top_p must be in (0, 1]")
     _require(sampling.top_k >= 0, "top_k", "top_k must be 0 (off) or positive")

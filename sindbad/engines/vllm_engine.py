@@ -158,9 +158,8 @@ class VllmEngine:
     async def _pump(self, pump: _Pump, prompt_ids: list[int], sampling: SamplingParams) -> None:
         """Drain vLLM's stream into ``pump``; whatever happens, its last item ends the caller's stream."""
         try:
-            stream = self._llm.generate(
-                {"prompt_token_ids": prompt_ids}, vllm_sampling(sampling, self.vocabulary_size), f"sindbad-{next(self._names)}"
-            )
+            chosen = vllm_sampling(sampling, self.vocabulary_size)
+            stream = self._llm.generate({"prompt_token_ids": prompt_ids}, chosen, f"sindbad-{next(self._names)}")
             async for output in stream:
                 self._received += 1
                 pump.queue.put_nowait(self._chunk(pump, output))

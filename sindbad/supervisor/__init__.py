@@ -7,7 +7,7 @@ stays the same over restarts, so that clients need not be told.
 from __future__ import annotations
 
 from sindbad.supervisor.registry import read_registry
-from sindbad.supervisor.spec import ServiceSpec
+from sindbad.supervisor.spec import ServiceSpec, default_specs, read_specs
 from sindbad.supervisor.supervisor import Supervisor, serve_forever
 
-__all__ = ["ServiceSpec", "Supervisor", "read_registry", "serve_forever"]
+__all__ = ["ServiceSpec", "Supervisor", "default_specs", "read_registry", "read_specs", "serve_forever"]

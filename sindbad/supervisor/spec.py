@@ -7,7 +7,7 @@ for its control addresses, ``@search.first`` for one address, and ``${run}`` ins
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 from sindbad.configuration import read_mapping
 from sindbad.errors import InvalidInput
 
+# Services are run from a checkout, so the recipe lies beside the package.
+DEFAULT_SERVICES = Path(__file__).parents[2] / "recipes" / "services.yaml"
 _REFERENCE = re.compile(r"@([a-z_]+)(?:\.(control|first))?")
 
 
@@ -68,6 +70,23 @@ def read_specs(path: str | Path) -> list[ServiceSpec]:
     if not isinstance(services, dict) or not services:
         raise InvalidInput(f"{path}: `services` must map names to services", reason="CONFIGURATION")
     return [_spec(name, entry or {}, path) for name, entry in services.items()]
+
+
+def default_specs(only: Sequence[str] = ()) -> list[ServiceSpec]:
+    """The services of a laptop (recipes/services.yaml of the checkout), or those of them that are named.
+
+    Change one with ``dataclasses.replace``; settings stay as in the file, references are filled in at the start.
+    """
+    return choose(read_specs(DEFAULT_SERVICES), only)
+
+
+def choose(specs: Sequence[ServiceSpec], names: Sequence[str]) -> list[ServiceSpec]:
+    """The specs with these names; all of them when no name is given. Raises InvalidInput for an unknown name."""
+    known = {spec.name: spec for spec in specs}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InvalidInput(f"no service {', '.join(unknown)}; there are {', '.join(known)}", reason="CONFIGURATION")
+    return [spec for spec in specs if not names or spec.name in names]
 
 
 def _spec(name: str, entry: Any, path: str | Path) -> ServiceSpec:

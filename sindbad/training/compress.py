@@ -4,8 +4,8 @@ The scheme of the HALA teacher's artifact ("FP8-Dynamic"): every Linear but the 
 computed at run time per token. Covered: the numerics and the storage (tensor names as compressed-tensors writes them:
 ``weight`` in float8, ``weight_scale`` float32 [out, 1]). Not covered: FP8 arithmetic, so no throughput is claimed.
 
-:func:`compress_folder` writes the small folder, :func:`expand_folder` a plain one with exactly the compressed values, which
-any engine serves.
+:func:`compress_folder` writes the small folder, :func:`expand_folder` a plain one with exactly the compressed values,
+which any engine serves.
 """
 
 from __future__ import annotations

@@ -18,51 +18,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 
 from sindbad.agent.trajectory import Trajectory
-from sindbad.training.advantages import PRESETS, AdvantageConfig, Credit, assign, attempt_of
+from sindbad.training.advantages import Credit, assign, attempt_of
+from sindbad.training.configuration import GRPOConfig as GRPOConfig
 from sindbad.training.logprobs import score
-from sindbad.training.losses import ClipConfig, PolicyStats, policy_loss
-from sindbad.training.optimisation import OptimiserConfig, apply_gradient, build_optimiser, learning_rate
+from sindbad.training.losses import PolicyStats, policy_loss
+from sindbad.training.optimisation import apply_gradient, build_optimiser, learning_rate
 from sindbad.training.packing import credited_samples, pack
-from sindbad.training.rollout import RolloutConfig
-
-
-class GRPOConfig(BaseModel):
-    """One run of ReSum-GRPO (without summaries: GRPO)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    steps: int = Field(default=50, gt=0)
-    """Learner steps: rollouts, update, publication."""
-    rollout: RolloutConfig = RolloutConfig()
-    """How a step's trajectories are collected."""
-    advantage: AdvantageConfig = PRESETS["sindbad"]
-    """How rewards become advantages and loss weights."""
-    clip: ClipConfig = ClipConfig()
-    """The trust region."""
-    optimiser: OptimiserConfig = OptimiserConfig(lr=3e-4, betas=(0.9, 0.95))
-    """AdamW and its schedule, counted in optimiser steps."""
-    epochs: int = Field(default=1, gt=0)
-    """Passes over a step's trajectories."""
-    minibatches: int = Field(default=4, gt=0)
-    """Optimiser steps a pass; the first is on-policy, the others rely on the clip."""
-    max_staleness: int = Field(default=0, ge=0)
-    """How many weight versions old a trained token may be; 0 is strictly on-policy, 1 overlaps rollouts and update."""
-    token_budget: int = Field(default=4096, gt=0)
-    """Padded tokens of one forward pass."""
-    seed: int = 0
-    """Assignment of trajectories to minibatches."""
-    threads: int = Field(default=1, gt=0)
-    """Torch threads of the learner. One is bit-reproducible."""
-    max_seconds: float | None = Field(default=None, gt=0)
-    """Start no step after this much wall time, earlier attempts of the run included; null has no limit."""
-
-    @property
-    def optimiser_steps(self) -> int:
-        """Of the whole run, for the schedule."""
-        return self.steps * self.epochs * self.minibatches
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,18 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 
-
-class ClipConfig(BaseModel):
-    """The trust region on the ratio of the policy to the policy that sampled."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    eps_low: float = Field(default=0.2, ge=0, lt=1)
-    """The ratio may fall to 1 - eps_low before a negative advantage stops counting."""
-    eps_high: float = Field(default=0.28, ge=0)
-    """The ratio may rise to 1 + eps_high: higher than eps_low, so that rare tokens can grow (DAPO)."""
+from sindbad.training.configuration import ClipConfig as ClipConfig
 
 
 @dataclass(slots=True)

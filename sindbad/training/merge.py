@@ -13,23 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from sindbad.atomic import replace_dir, write_json
 from sindbad.errors import InvalidInput, NotFound
+from sindbad.training.configuration import MergeConfig as MergeConfig
 
 REPORT_FILE = "merge_report.json"
-
-
-class MergeConfig(BaseModel):
-    """One SLERP."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    t: float = Field(default=0.5, ge=0, le=1)
-    """0 is the base, 1 the tuned model."""
-    dot_threshold: float = Field(default=0.9995, gt=0, le=1)
-    """Cosines beyond this are interpolated linearly."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,26 +6,8 @@ import math
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 
-
-class OptimiserConfig(BaseModel):
-    """AdamW and its learning-rate schedule."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    lr: float = Field(default=3e-4, gt=0)
-    """Peak learning rate."""
-    betas: tuple[float, float] = (0.9, 0.95)
-    """AdamW's decay rates of the first and second moment."""
-    weight_decay: float = Field(default=0.0, ge=0)
-    """Decoupled weight decay; norms and other vectors are exempt."""
-    warmup_steps: int = Field(default=0, ge=0)
-    """Optimiser steps of linear warm-up."""
-    min_lr_fraction: float = Field(default=1.0, ge=0, le=1)
-    """Where the cosine ends, as a fraction of lr; 1 keeps the rate constant after warm-up."""
-    clip_norm: float = Field(default=1.0, gt=0)
-    """Largest global gradient norm."""
+from sindbad.training.configuration import OptimiserConfig as OptimiserConfig
 
 
 def build_optimiser(model: Any, config: OptimiserConfig) -> torch.optim.AdamW:

@@ -29,7 +29,7 @@ class StorePublisher:
         return None if found is None else found.number
 
     def publish(self, model: Any, version: int) -> Path:
-        """Publish as ``version``; one that a killed learner had stored without moving the pointer only gets the pointer.
+        """Publish as ``version``; one that a killed learner stored without moving the pointer only gets the pointer.
 
         Raises:
             Unavailable: somebody else publishes to this store, so numbers no longer count this learner's steps.

@@ -21,10 +21,10 @@ from typing import Any, Protocol
 
 from sindbad.agent.trajectory import Trajectory
 from sindbad.training.checkpoint import latest_checkpoint, restore, save_checkpoint
-from sindbad.training.grpo import GRPOConfig, GRPOLearner
+from sindbad.training.configuration import GRPOConfig, RunPaths
+from sindbad.training.grpo import GRPOLearner
 from sindbad.training.metrics import MetricsLog
 from sindbad.training.rollout import Episode, QuestionSource, RolloutBatch, RolloutCollector
-from sindbad.training.sft import RunPaths
 
 
 class Publisher(Protocol):

@@ -18,55 +18,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 
 from sindbad.atomic import replace_dir
 from sindbad.errors import InvalidInput
 from sindbad.training.checkpoint import latest_checkpoint, restore, save_checkpoint
+from sindbad.training.configuration import RunPaths as RunPaths
+from sindbad.training.configuration import SFTConfig as SFTConfig
 from sindbad.training.examples import Example
 from sindbad.training.logprobs import score
 from sindbad.training.losses import supervised_loss
 from sindbad.training.metrics import MetricsLog
-from sindbad.training.optimisation import OptimiserConfig, apply_gradient, build_optimiser, learning_rate
+from sindbad.training.optimisation import apply_gradient, build_optimiser, learning_rate
 from sindbad.training.packing import MicroBatch, Sample, pack
 
 WINDOW_BATCHES = 16
 """Batches are cut from windows of this many, sorted by length: little padding, still shuffled."""
-
-
-class SFTConfig(BaseModel):
-    """One supervised run."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    optimiser: OptimiserConfig = OptimiserConfig(
-        lr=1.5e-3, betas=(0.9, 0.98), weight_decay=0.01, warmup_steps=50, min_lr_fraction=0.05
-    )
-    """AdamW and its schedule."""
-    epochs: float = Field(default=1.0, gt=0)
-    """Passes over the data; read only when steps is null."""
-    steps: int | None = Field(default=None, gt=0)
-    """Optimiser steps; overrides epochs."""
-    batch_size: int = Field(default=16, gt=0)
-    """Sequences an optimiser step (small batches need fewer tokens for tiny models)."""
-    token_budget: int = Field(default=4096, gt=0)
-    """Padded tokens of one forward pass; larger batches are accumulated exactly."""
-    max_length: int | None = Field(default=None, gt=1)
-    """Longer examples are left out and counted; null keeps all."""
-    seed: int = 0
-    """Order of the data (and torch's generator)."""
-    threads: int = Field(default=1, gt=0)
-    """Torch threads. One is bit-reproducible."""
-    checkpoint_every: int = Field(default=100, gt=0)
-    """Optimiser steps between checkpoints."""
-    validate_every: int = Field(default=100, gt=0)
-    """Optimiser steps between passes over the validation examples."""
-    log_every: int = Field(default=10, gt=0)
-    """Optimiser steps between metric rows."""
-
-    def total_steps(self, examples: int) -> int:
-        """Optimiser steps of the whole run."""
-        return self.steps or max(1, math.ceil(self.epochs * examples / self.batch_size))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,26 +46,6 @@ class SFTResult:
     validation_loss: float
     validation_accuracy: float
     dropped: int
-
-
-@dataclass(frozen=True, slots=True)
-class RunPaths:
-    """Where a training run keeps its things.
-
-    Attributes:
-        checkpoints: folder of resumable checkpoints.
-        metrics: JSONL file.
-        tensorboard: folder of event files, or None.
-    """
-
-    checkpoints: Path
-    metrics: Path
-    tensorboard: Path | None = None
-
-    @classmethod
-    def under(cls, run: Path, stage: str) -> RunPaths:
-        """The run directory's layout."""
-        return cls(run / "checkpoints" / stage, run / "metrics" / f"{stage}.jsonl", run / "tensorboard" / stage)
 
 
 @dataclass(slots=True)

@@ -13,9 +13,10 @@ import torch
 
 from sindbad.agent.trajectory import Segment, Trajectory
 from sindbad.training.advantages import PRESETS, AdvantageConfig, Estimator, Normaliser, assign, attempt_of
-from sindbad.training.grpo import GRPOConfig, GRPOLearner
+from sindbad.training.configuration import ClipConfig, GRPOConfig
+from sindbad.training.grpo import GRPOLearner
 from sindbad.training.logprobs import score
-from sindbad.training.losses import ClipConfig, policy_loss
+from sindbad.training.losses import policy_loss
 from sindbad.training.packing import Sample, bucket, collate, credited_samples, pack
 from tests.unit.training.conftest import VOCABULARY, score_behaviour
 

@@ -16,7 +16,8 @@ import torch
 
 from sindbad.agent.trajectory import Trajectory
 from sindbad.training.checkpoint import latest_checkpoint, list_checkpoints
-from sindbad.training.grpo import GRPOConfig, GRPOLearner, minibatches_of, partition, rollout_metrics, staleness
+from sindbad.training.configuration import GRPOConfig
+from sindbad.training.grpo import GRPOLearner, minibatches_of, partition, rollout_metrics, staleness
 from sindbad.training.metrics import read_metrics
 from sindbad.training.sft import RunPaths
 from sindbad.weights import WeightStore
@@ -63,8 +64,7 @@ async def test_overlapping_rollouts_and_updates_train_on_tokens_one_version_old(
 def test_a_learner_killed_in_a_step_resumes_it_without_counting_anything_twice(tmp_path: Path) -> None:
     paths = RunPaths.under(tmp_path, "rl")
     command = [sys.executable, "-m", "tests.unit.training.toy", str(tmp_path), "12"]
-    resumes = 0
-    for rows in (2, 7):
+    for resumes, rows in enumerate((2, 7)):
         child = subprocess.Popen(command)
         deadline = time.monotonic() + 90
         while len(read_metrics(paths.metrics)) < rows and child.poll() is None and time.monotonic() < deadline:
@@ -72,7 +72,6 @@ def test_a_learner_killed_in_a_step_resumes_it_without_counting_anything_twice(t
         time.sleep(0.02 * resumes)
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
-        resumes += 1
     assert subprocess.run(command, timeout=120, check=True).returncode == 0
     rows_ = read_metrics(paths.metrics)
     assert [row["step"] for row in rows_] == list(range(1, 13))

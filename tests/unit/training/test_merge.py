@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from sindbad.errors import InvalidInput, NotFound
-from sindbad.training.merge import REPORT_FILE, MergeConfig, merge_folders, merge_states, merge_tensor, read_state
+from sindbad.training.configuration import MergeConfig
+from sindbad.training.merge import REPORT_FILE, merge_folders, merge_states, merge_tensor, read_state
 from tests.unit.training.conftest import tiny_model
 
 HALF = MergeConfig(t=0.5)

@@ -17,10 +17,11 @@ import torch
 
 from sindbad.errors import InvalidInput
 from sindbad.training.checkpoint import latest_checkpoint, list_checkpoints, save_checkpoint
+from sindbad.training.configuration import OptimiserConfig, SFTConfig
 from sindbad.training.examples import Example, examples_of_trajectories, read_pairs
 from sindbad.training.metrics import MetricsLog, read_metrics
-from sindbad.training.optimisation import OptimiserConfig, build_optimiser, learning_rate
-from sindbad.training.sft import RunPaths, SFTConfig, batch_indices, evaluate_examples, run_sft
+from sindbad.training.optimisation import build_optimiser, learning_rate
+from sindbad.training.sft import RunPaths, batch_indices, evaluate_examples, run_sft
 from tests.unit.training.conftest import random_trajectory, tiny_model
 
 
@@ -82,7 +83,8 @@ from pathlib import Path
 from tests.unit.training.test_sft import copy_task, fast
 from tests.unit.training.conftest import tiny_model
 from sindbad.training.sft import RunPaths, run_sft
-run_sft(fast(steps=60, checkpoint_every=5, log_every=1), tiny_model(), copy_task(64), RunPaths.under(Path(sys.argv[1]), "sft"))
+paths = RunPaths.under(Path(sys.argv[1]), "sft")
+run_sft(fast(steps=60, checkpoint_every=5, log_every=1), tiny_model(), copy_task(64), paths)
 """
 
 

@@ -14,8 +14,7 @@ from sindbad.agent.trajectory import EnvironmentKind, Segment, Termination, Traj
 from sindbad.engines.protocol import Generator, SamplingParams, complete
 from sindbad.engines.transformers_engine import TransformersEngine, TransformersEngineSettings
 from sindbad.questions.question import Clue, Question
-from sindbad.training.grpo import GRPOConfig
-from sindbad.training.optimisation import OptimiserConfig
+from sindbad.training.configuration import GRPOConfig, OptimiserConfig
 from sindbad.training.publish import StorePublisher
 from sindbad.training.rollout import Episode, ListQuestions, RolloutConfig, Ticket
 from sindbad.training.run import GRPOResult, run_grpo

@@ -1,0 +1,211 @@
+"""Recipes: one YAML a published method, resolved to one printable configuration.
+
+A recipe is a list of stages; a stage's ``model`` is a public model id, a folder, or ``@name`` of an earlier stage.
+Whatever a paper does not state is listed under ``our_choices`` by its path (``rl.grpo.rollout.group_size``), so that a
+reader, and a test, can tell a fact from a decision. A typo is an error that names the nearest key.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sindbad.agent.config import AgentConfig
+from sindbad.agent.trajectory import EnvironmentKind
+from sindbad.errors import InvalidInput, NotFound
+from sindbad.evaluation.agent import EvaluationConfig
+from sindbad.training.configuration import GRPOConfig, MergeConfig, SFTConfig
+from sindbad.training.curator import CuratorConfig
+
+
+class _Stage(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9_]+$")
+    """Unique in the recipe; names folders and ids."""
+    model: str
+    """Where the weights start: a public model id, a folder, or @stage."""
+    about: str = ""
+    """Where the paper says so."""
+
+
+class CompressStage(_Stage):
+    """Quantise the weights of every Linear but the head."""
+
+    kind: Literal["compress"]
+    scheme: Literal["fp8_dynamic"] = "fp8_dynamic"
+    """float8_e4m3, one static scale an output channel, activation scales per token at run time."""
+
+
+class SFTStage(_Stage):
+    """Supervised fine-tuning."""
+
+    kind: Literal["sft"]
+    data: str
+    """A public data-set id, or a path: a folder of trajectory shards, or a JSONL of prompt and completion."""
+    sft: SFTConfig = SFTConfig()
+    """The training run."""
+
+
+class MergeStage(_Stage):
+    """SLERP of ``model`` (tuned) with its base."""
+
+    kind: Literal["merge"]
+    base: str
+    """The model at t = 0."""
+    merge: MergeConfig = MergeConfig()
+    """The interpolation."""
+
+
+class GRPOStage(_Stage):
+    """Reinforcement learning with verifiable answers."""
+
+    kind: Literal["grpo"]
+    questions: str
+    """A public data-set id, or a JSONL of questions."""
+    environment: EnvironmentKind = EnvironmentKind.SIMULATED
+    """Where tool calls go."""
+    tools: tuple[str, ...] = ("search", "visit")
+    """Offered to the policy."""
+    prompts: str = "full"
+    """Prompt set: a name or a file."""
+    agent: AgentConfig = AgentConfig()
+    """Limits and paradigm of an attempt."""
+    grpo: GRPOConfig = GRPOConfig()
+    """The learner."""
+    curator: CuratorConfig | None = None
+    """The data-policy feedback loop; null trains on a fixed set."""
+
+
+class EvaluateStage(_Stage):
+    """Ask held-out questions."""
+
+    kind: Literal["evaluate"]
+    questions: str
+    """A public data-set id, or a JSONL of questions."""
+    environment: EnvironmentKind = EnvironmentKind.LIVE
+    """Where tool calls go."""
+    tools: tuple[str, ...] = ("search", "visit")
+    """Offered to the policy."""
+    prompts: str = "full"
+    """Prompt set: a name or a file."""
+    agent: AgentConfig = AgentConfig()
+    """Limits and paradigm of an attempt."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+    """Attempts and seeds."""
+
+
+Stage = Annotated[CompressStage | SFTStage | MergeStage | GRPOStage | EvaluateStage, Field(discriminator="kind")]
+
+
+class Recipe(BaseModel):
+    """A method, stage by stage."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    """Short name."""
+    source: str
+    """The paper, with its identifier."""
+    stages: tuple[Stage, ...] = Field(min_length=1)
+    """In order."""
+    our_choices: dict[str, str] = Field(default_factory=dict)
+    """Path of every value that the paper does not state -> why we chose it."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        seen: set[str] = set()
+        for stage in self.stages:
+            for reference in (stage.model, getattr(stage, "base", "")):
+                if reference.startswith("@") and reference[1:] not in seen:
+                    raise ValueError(f"stage {stage.name} starts from {reference}, which no earlier stage makes")
+            if stage.name in seen:
+                raise ValueError(f"two stages are called {stage.name}")
+            seen.add(stage.name)
+        for path in self.our_choices:
+            self.value_at(path)
+        return self
+
+    def stage(self, name: str) -> Stage:
+        """The stage of that name. Raises NotFound naming the nearest."""
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        raise NotFound(f"recipe {self.name} has no stage {name!r}{_nearest(name, [s.name for s in self.stages])}")
+
+    def only(self, kind: str, name: str | None) -> Any:
+        """The stage named, or the only one of its kind. Raises NotFound or InvalidInput."""
+        found = [stage for stage in self.stages if stage.kind == kind and name in (None, stage.name)]
+        if name is not None and not found:
+            self.stage(name)
+        if len(found) != 1:
+            names = ", ".join(stage.name for stage in self.stages if stage.kind == kind) or "none"
+            raise InvalidInput(f"choose one {kind} stage of recipe {self.name} with --stage: {names}")
+        return found[0]
+
+    def value_at(self, path: str) -> Any:
+        """The resolved value at ``stage.field.field``. Raises ValueError when there is none."""
+        first, *rest = path.split(".")
+        holder: Any = next((stage for stage in self.stages if stage.name == first), None)
+        for part in rest:
+            if part not in getattr(type(holder), "model_fields", {}):
+                raise ValueError(f"our_choices names {path}, which is no value of this recipe")
+            holder = getattr(holder, part)
+        if holder is None and not rest:
+            raise ValueError(f"our_choices names {path}, which is no stage of this recipe")
+        return holder
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read and resolve a recipe. Raises NotFound, or InvalidInput that names the key and the nearest one."""
+    if not path.is_file():
+        raise NotFound(f"there is no recipe {path}")
+    try:
+        return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise InvalidInput(f"{path} is no YAML: {error}") from error
+    except ValidationError as error:
+        raise InvalidInput(f"{path}: {'; '.join(_explained(error))}") from error
+
+
+def dump_recipe(recipe: BaseModel) -> str:
+    """The resolved configuration as YAML: what --dry-run prints."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _explained(error: ValidationError) -> Iterator[str]:
+    known = sorted(set(_field_names(Recipe)))
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            yield f"unknown key {where}{_nearest(str(problem['loc'][-1]), known)}"
+        else:
+            yield f"{where}: {problem['msg']}" if where else str(problem["msg"])
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}" if len(known) < 12 else ""
+
+
+def _field_names(model: type[BaseModel], seen: set[type] | None = None) -> Iterator[str]:
+    visited = set() if seen is None else seen
+    visited.add(model)
+    for name, field in model.model_fields.items():
+        yield name
+        for inner in _models_in(field.annotation):
+            if inner not in visited:
+                yield from _field_names(inner, visited)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        if not isinstance(argument, Mapping):
+            yield from _models_in(argument)

@@ -1,0 +1,68 @@
+"""Episodes whose policy, tools, summariser and judge are services, found in a run's ``services.json``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from sindbad.agent.agent import Agent
+from sindbad.agent.chat import ChatTokenizer
+from sindbad.agent.config import AgentConfig, Paradigm
+from sindbad.agent.prompts import load_prompts
+from sindbad.agent.trajectory import EnvironmentKind
+from sindbad.clients import JudgeClient, PolicyClient, SummarizerClient, ToolClient
+from sindbad.errors import NotFound
+from sindbad.supervisor.registry import addresses_in, read_registry
+from sindbad.tools.render import Style
+from sindbad.training.episode import agent_episode
+from sindbad.training.rollout import Episode
+
+Addresses = Mapping[str, Sequence[str]]
+
+
+def read_services(run: Path) -> dict[str, list[str]]:
+    """Addresses by service name, as the supervisor of a run directory writes them. Raises NotFound."""
+    registry = read_registry(run)
+    return {name: addresses_in(registry, name) for name in registry}
+
+
+@asynccontextmanager
+async def remote_episode(
+    services: Addresses,
+    tokenizer_dir: Path,
+    agent: AgentConfig,
+    *,
+    prompts: str = "demo",
+    kind: EnvironmentKind = EnvironmentKind.SIMULATED,
+    style: Style | None = None,
+    tools: Sequence[str] = ("search", "visit"),
+) -> AsyncIterator[Episode]:
+    """An episode over clients of these services; the channels are closed at the end.
+
+    Args:
+        services: addresses of policy, search and judge, of summarizer for resum, of sandbox where python is offered.
+        tokenizer_dir: any model folder with the policy's tokenizer.
+
+    Raises:
+        NotFound: a service that is needed has no address.
+    """
+    chat = ChatTokenizer.from_dir(tokenizer_dir, load_prompts(prompts))
+    async with AsyncExitStack() as stack:
+        policy = await stack.enter_async_context(PolicyClient(_needed(services, "policy")))
+        judge = await stack.enter_async_context(JudgeClient(_needed(services, "judge")))
+        sandbox = list(services.get("sandbox", ())) or None
+        toolbox = await stack.enter_async_context(
+            ToolClient(_needed(services, "search"), kind=kind, tools=tools, style=style, sandbox=sandbox)
+        )
+        summarizer = None
+        if agent.paradigm is Paradigm.RESUM:
+            summarizer = await stack.enter_async_context(SummarizerClient(_needed(services, "summarizer")))
+        yield agent_episode(Agent(policy, toolbox, chat, agent, summarizer), judge)
+
+
+def _needed(services: Addresses, name: str) -> list[str]:
+    addresses = list(services.get(name, ()))
+    if not addresses:
+        raise NotFound(f"no {name} service is running; start it with `sindbad up`")
+    return addresses

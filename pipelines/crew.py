@@ -19,7 +19,14 @@ from sindbad.agent.config import AgentConfig, Paradigm
 from sindbad.agent.prompts import load_prompts
 from sindbad.agent.summarize import Writer
 from sindbad.agent.trajectory import EnvironmentKind, Trajectory
-from sindbad.clients import JudgeClient, ModelControlClient, PolicyClient, SummarizerClient, ToolClient, TranslatorClient
+from sindbad.clients import (
+    JudgeClient,
+    ModelControlClient,
+    PolicyClient,
+    SummarizerClient,
+    ToolClient,
+    TranslatorClient,
+)
 from sindbad.errors import DeadlineExceeded, NotFound
 from sindbad.tools.render import Style
 from sindbad.training.episode import agent_episode
@@ -42,7 +49,7 @@ class CrewSettings(BaseModel):
     """The prompt set (sindbad/agent/prompts)."""
     style: Literal["compact", "full"] = "compact"
     """How search results are shown."""
-    summary_writer: Writer = Writer.RULE
+    summary_writer: Writer = Writer.RULES
     """Who writes the summaries."""
     tools: tuple[str, ...] = ("search", "visit")
     """Tools on offer."""

@@ -46,10 +46,12 @@ class Encyclopedia:
 
 def write_all(folder: Path, index: Path, settings: EncyclopediaSettings, say: Callable[[str], None]) -> Encyclopedia:
     """Write pages and facts below ``folder`` and the search index at ``index``; nothing to do if they are current."""
-    from sindbad.retrieval.index import build_index
+    from sindbad.retrieval.index import build as build_index
 
     seeds = range(settings.first_seed, settings.first_seed + settings.train_worlds + settings.test_worlds)
-    found = Encyclopedia(tuple(seeds[: settings.train_worlds]), tuple(seeds[settings.train_worlds :]), settings.entities)
+    found = Encyclopedia(
+        tuple(seeds[: settings.train_worlds]), tuple(seeds[settings.train_worlds :]), settings.entities
+    )
     wanted = {"train": found.train, "test": found.test, "entities": found.entities}
     marker = folder / WORLDS
     if marker.exists() and json.loads(marker.read_text()) == json.loads(json.dumps(wanted)) and index.exists():
@@ -58,10 +60,12 @@ def write_all(folder: Path, index: Path, settings: EncyclopediaSettings, say: Ca
     marker.unlink(missing_ok=True)
     worlds = write_encyclopedia(folder, seeds, settings.entities)
     pages = [page for language in LANGUAGES for page in read_pages(folder / f"pages-{language}.jsonl")]
-    build_index(index, pages)
+    build_index(pages, index)
     atomic.write_json(marker, wanted)
     entities, facts = sum(len(world.entities) for world in worlds), sum(len(world.facts) for world in worlds)
-    say(f"{len(worlds)} worlds, {entities:,} entities, {facts:,} facts, {len(pages):,} pages in {len(LANGUAGES)} languages")
+    say(
+        f"{len(worlds)} worlds, {entities:,} entities, {facts:,} facts, {len(pages):,} pages in {len(LANGUAGES)} languages"
+    )
     return found
 
 

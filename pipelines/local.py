@@ -58,3 +58,20 @@ def _prepare_environment() -> None:
     for name, value in (("OMP_WAIT_POLICY", "PASSIVE"), ("GOMP_SPINCOUNT", "0"), ("KMP_BLOCKTIME", "0")):
         os.environ.setdefault(name, value)
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+
+def main() -> None:
+    """``python -m pipelines.local RUN_DIR ARGUMENTS.json``: the process that ``sindbad demo`` watches over."""
+    import json
+    import logging
+
+    from sindbad.supervisor.child import die_with_parent
+
+    die_with_parent(os.getppid())
+    logging.getLogger().setLevel(logging.WARNING)
+    run_dir, arguments = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text("utf-8"))
+    run_mission(run_dir, arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,8 +5,6 @@ can run on any node. A step's ``*_stage`` parameter is a :class:`pipelines.stage
 digest of the code behind it, both part of KFP's cache key.
 """
 
-from __future__ import annotations
-
 from kfp import dsl
 from kfp.dsl import Dataset
 
@@ -79,7 +77,9 @@ def mission(
     # WebSailor-V2: graph -> subgraphs -> verified questions -> oracle rollouts by rejection sampling.
     asked = place(synthesise_questions(stage=questions_stage, encyclopedia=encyclopedia), **CPU)
     base = place(base_agent(stage=base_stage), **TRAIN)
-    rollouts = place(cold_start(stage=cold_start_stage, questions=asked.outputs["train"], base=base.outputs["model"]), **CPU)
+    rollouts = place(
+        cold_start(stage=cold_start_stage, questions=asked.outputs["train"], base=base.outputs["model"]), **CPU
+    )
 
     # HALA again: the corpus translated through the translator service, SFT, SLERP with the base.
     corpus = place(
@@ -88,21 +88,20 @@ def mission(
             encyclopedia=encyclopedia,
             trajectories=rollouts.outputs["trajectories"],
             instructions=rollouts.outputs["instructions"],
+            base=base.outputs["model"],
             translator=translator.outputs["model"],
         ),
         **CPU,
     )
-    tuned = place(
-        tune(stage=sft_stage, base=base.outputs["model"], arabic=corpus.outputs["translated"]), **TRAIN
-    )
+    tuned = place(tune(stage=sft_stage, base=base.outputs["model"], arabic=corpus.outputs["translated"]), **TRAIN)
     merged = place(slerp_merge(stage=merge_stage, base=base.outputs["model"], tuned=tuned.outputs["model"]), **CPU)
 
     # WebSailor-V2 and ReSum: GRPO on segments in the simulator, a refreshed active set, then the live web.
     active = place(
-        curate(stage=curate_stage, questions=asked.outputs["train"], policy=merged.outputs["merged"]), **CPU
+        curate(stage=curate_stage, questions=asked.outputs["train"], policy=merged.outputs["model"]), **CPU
     ).set_display_name("curate")
     rl_sim = place(
-        grpo(stage=rl_sim_stage, policy=merged.outputs["merged"], questions=active.outputs["active"]), **TRAIN
+        grpo(stage=rl_sim_stage, policy=merged.outputs["model"], questions=active.outputs["active"]), **TRAIN
     ).set_display_name("rl-sim")
     refreshed = place(
         curate(stage=refresh_stage, questions=asked.outputs["train"], policy=rl_sim.outputs["model"]), **CPU
@@ -115,7 +114,7 @@ def mission(
     for name, stage, model in (
         ("base", evaluate_base_stage, base.outputs["model"]),
         ("sft", evaluate_sft_stage, tuned.outputs["model"]),
-        ("merged", evaluate_merged_stage, merged.outputs["merged"]),
+        ("merged", evaluate_merged_stage, merged.outputs["model"]),
         ("rl_sim", evaluate_rl_sim_stage, rl_sim.outputs["model"]),
         ("rl_live", evaluate_rl_live_stage, rl_live.outputs["model"]),
         ("react", evaluate_react_stage, rl_live.outputs["model"]),

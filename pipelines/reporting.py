@@ -14,7 +14,13 @@ from sindbad.evaluation.metrics import wilson
 from sindbad.evaluation.report import Curve, Fact, Report, Table
 from sindbad.evaluation.summary import Summary, TranslationSummary
 
-STAGES = {"base": "base (English)", "sft": "SFT (Arabic)", "merged": "merged", "rl_sim": "RL, simulated", "rl_live": "RL, live"}
+STAGES = {
+    "base": "base (English)",
+    "sft": "SFT (Arabic)",
+    "merged": "merged",
+    "rl_sim": "RL, simulated",
+    "rl_live": "RL, live",
+}
 
 
 def mission_summary(run: Path, found: Mapping[str, Outcomes], scores: Mapping[str, float]) -> Summary:
@@ -84,7 +90,9 @@ def _kind_table(found: Mapping[str, Outcomes]) -> Table:
         for name in sorted({*before, *after}):
             count = sum(str(record[key]) == name for record in last.records)
             rows.append([f"{key} {name}", str(count), f"{before.get(name, 0):.1%}", f"{after.get(name, 0):.1%}"])
-    return Table("By kind of question", "Merged against the end of RL.", ["questions", "count", "merged", "RL, live"], rows)
+    return Table(
+        "By kind of question", "Merged against the end of RL.", ["questions", "count", "merged", "RL, live"], rows
+    )
 
 
 def _time_table(run: Path) -> Table:
@@ -129,7 +137,13 @@ def _stage_chart(found: Mapping[str, Outcomes]) -> Curve:
             intervals.append((interval.low, interval.high))
         bars.append((label, values, intervals))
     note = "The base is an English agent; SFT teaches it Arabic, the merge keeps both, RL improves both."
-    return Curve("Success by stage and language", note, y_label="success", groups=["base", "SFT", "merged", "RL sim", "RL live"], bars=bars)
+    return Curve(
+        "Success by stage and language",
+        note,
+        y_label="success",
+        groups=["base", "SFT", "merged", "RL sim", "RL live"],
+        bars=bars,
+    )
 
 
 def _paradigm_chart(found: Mapping[str, Outcomes]) -> Curve:
@@ -143,7 +157,9 @@ def _paradigm_chart(found: Mapping[str, Outcomes]) -> Curve:
         bars.append((label, [i.value for i in intervals], [(i.low, i.high) for i in intervals]))
     limit = found["react"].context_limit
     note = f"The same weights under the same limit of {limit} tokens: ReAct ends when the context is full, ReSum summarises and restarts."
-    return Curve("ReAct beside ReSum, by hops", note, y_label="success", groups=[f"{group} hops" for group in groups], bars=bars)
+    return Curve(
+        "ReAct beside ReSum, by hops", note, y_label="success", groups=[f"{group} hops" for group in groups], bars=bars
+    )
 
 
 def _to_read(found: Mapping[str, Outcomes]) -> list[tuple[str, Trajectory]]:
@@ -151,7 +167,9 @@ def _to_read(found: Mapping[str, Outcomes]) -> list[tuple[str, Trajectory]]:
     chosen = []
     for language in ("ar", "en"):
         own = [item for item in found["rl_live"].trajectories() if item.language == language]
-        solved = sorted((item for item in own if item.reward), key=lambda item: (-min(item.summaries, 1), -item.tool_calls))
+        solved = sorted(
+            (item for item in own if item.reward), key=lambda item: (-min(item.summaries, 1), -item.tool_calls)
+        )
         failed = sorted((item for item in own if not item.reward), key=lambda item: -item.tool_calls)
         chosen += [("after RL", item) for item in (*solved[:2], *failed[:1])]
     return chosen

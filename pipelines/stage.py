@@ -18,12 +18,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from sindbad import atomic
 
 OWNER_VARIABLE = "SINDBAD_OWNER_PID"
 Settings = TypeVar("Settings", bound=BaseModel)
+
+
+class NoSettings(BaseModel):
+    """A step that can't be told anything."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,5 @@
 """The English base agent: the committed one, or trained from its seed by the same script."""
 
-from __future__ import annotations
-
 from kfp.dsl import Metrics, Model, Output
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +17,9 @@ class BaseSettings(BaseModel):
     """A Hugging Face folder, relative to the repository or absolute: bring your own here."""
     seed: int = Field(0, ge=0)
     """Seed of a training from scratch."""
+
+
+SETTINGS = BaseSettings
 
 
 def make_base(stage_json: str, model_path: str) -> dict[str, float]:

@@ -1,7 +1,5 @@
 """HALA step 2: the teacher's translations (2N pairs from N rows) and parallel text that a judge accepted."""
 
-from __future__ import annotations
-
 from kfp.dsl import Dataset, Input, Metrics, Model, Output
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,6 +19,9 @@ class PairsSettings(BaseModel):
     """Share of damaged candidates, so that the judge has something to reject."""
     seed: int = 0
     """Of the rows and candidates."""
+
+
+SETTINGS = PairsSettings
 
 
 async def make_pairs(
@@ -51,14 +52,18 @@ async def make_pairs(
         stage.say(f"teacher: {len(made.tuples)} of {len(rows)} rows translated, {2 * len(made.tuples)} pairs")
         pool = make_parallel_pool(worlds, settings.seed, settings.candidates, noise_share=settings.noise_share)
         judged = await judge_pairs(pool)
-        stage.say(f"judge: {len(judged.kept)} of {len(pool)} candidates kept ({judged.keep_rate:.0%}); {judged.reasons}")
+        stage.say(
+            f"judge: {len(judged.kept)} of {len(pool)} candidates kept ({judged.keep_rate:.0%}); {judged.reasons}"
+        )
 
         def lines(records: list[dict]) -> str:
             return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
 
         from_teacher = made.pairs()
         atomic.write_text(kept_path, lines([asdict(pair) for pair in (*from_teacher, *judged.kept)]))
-        atomic.write_text(rejected_path, lines([{**asdict(pair), "reason": reason} for pair, reason in judged.rejected]))
+        atomic.write_text(
+            rejected_path, lines([{**asdict(pair), "reason": reason} for pair, reason in judged.rejected])
+        )
         return {
             "teacher_rows": len(rows), "teacher_pairs": len(from_teacher), "candidates": len(pool),
             "judge_kept": len(judged.kept), "judge_keep_rate": judged.keep_rate,

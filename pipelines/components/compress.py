@@ -1,10 +1,11 @@
 """HALA step 1: the teacher's Linear weights in FP8, per-channel scales, no calibration data, lm_head left alone."""
 
-from __future__ import annotations
-
 from kfp.dsl import Input, Metrics, Model, Output
 
+from pipelines.stage import NoSettings
 from pipelines.step import step
+
+SETTINGS = NoSettings
 
 
 def compress(stage_json: str, teacher_path: str, compressed_path: str) -> dict[str, float]:

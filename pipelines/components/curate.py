@@ -4,11 +4,10 @@ WebSailor-V2's data-policy feedback loop: D' holds what is neither always solved
 stage the pool is sampled again with the newer weights, mastered questions leave and newly moderate ones come in.
 """
 
-from __future__ import annotations
-
 from kfp.dsl import Dataset, Input, Metrics, Model, Output
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipelines.crew import CrewSettings
 from pipelines.step import step
 
 
@@ -17,7 +16,7 @@ class CurateSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    crew: dict[str, object]
+    crew: CrewSettings
     """The agent and its environment."""
     attempts: int = Field(4, ge=2)
     """Rollouts a question."""
@@ -31,12 +30,15 @@ class CurateSettings(BaseModel):
     """Of the sample and the rollouts."""
 
 
+SETTINGS = CurateSettings
+
+
 async def profile(stage_json: str, questions_path: str, policy_path: str, active_path: str) -> dict[str, float]:
     """Write the pool and its profile: what an RL stage opens its curator with."""
     import random
     from pathlib import Path
 
-    from pipelines.crew import CrewSettings, judged_episode, serve
+    from pipelines.crew import judged_episode, serve
     from pipelines.pool import write_pool
     from pipelines.stage import running
     from sindbad.evaluation.agent import EvaluationConfig, evaluate_agent
@@ -49,9 +51,8 @@ async def profile(stage_json: str, questions_path: str, policy_path: str, active
         random.Random(settings.seed).shuffle(pool)
         pool = pool[: settings.pool]
         version = await serve(stage, "policy", policy_path)
-        crew = CrewSettings.model_validate(settings.crew)
         config = EvaluationConfig(attempts=settings.attempts, in_flight=settings.in_flight, seed=settings.seed)
-        async with judged_episode(stage, crew, policy_path, min_version=version.number) as episode:
+        async with judged_episode(stage, settings.crew, policy_path, min_version=version.number) as episode:
             found = await evaluate_agent(episode, pool, config, name=stage.name, journals=stage.scratch("journals"))
         outcomes = [Outcome(o.question.question_id, len(o.correct), sum(o.correct)) for o in found.outcomes]
         always = sum(outcome.solved == outcome.attempts for outcome in outcomes)
@@ -67,7 +68,9 @@ async def profile(stage_json: str, questions_path: str, policy_path: str, active
 
 
 @step
-def curate(stage: str, questions: Input[Dataset], policy: Input[Model], active: Output[Dataset], metrics: Output[Metrics]) -> None:
+def curate(
+    stage: str, questions: Input[Dataset], policy: Input[Model], active: Output[Dataset], metrics: Output[Metrics]
+) -> None:
     """Profile the pool with these weights."""
     import asyncio
 

@@ -1,10 +1,9 @@
 """Held-out questions in both languages, asked of one model, one attempt each."""
 
-from __future__ import annotations
-
 from kfp.dsl import Dataset, Input, Metrics, Model, Output
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipelines.crew import CrewSettings
 from pipelines.step import step
 
 
@@ -13,7 +12,7 @@ class EvaluateSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    crew: dict[str, object]
+    crew: CrewSettings
     """The agent and its environment."""
     questions: int = Field(200, ge=1)
     """How many, evenly over the languages; the same ones for every model."""
@@ -23,11 +22,14 @@ class EvaluateSettings(BaseModel):
     """Of the sampling."""
 
 
+SETTINGS = EvaluateSettings
+
+
 async def measure(stage_json: str, questions_path: str, policy_path: str, outcomes_path: str) -> dict[str, float]:
     """Write outcomes (one a question) and the trajectories beside them; return success overall and by language."""
     from pathlib import Path
 
-    from pipelines.crew import CrewSettings, judged_episode, serve
+    from pipelines.crew import judged_episode, serve
     from pipelines.outcomes import write_outcomes
     from pipelines.questions import evenly_by_language
     from pipelines.stage import running
@@ -36,14 +38,12 @@ async def measure(stage_json: str, questions_path: str, policy_path: str, outcom
 
     with running(stage_json) as stage:
         settings = stage.parse(EvaluateSettings)
-        crew = CrewSettings.model_validate(settings.crew)
+        crew = settings.crew
         chosen = evenly_by_language(load_questions(questions_path), settings.questions)
         version = await serve(stage, "policy", policy_path)
         config = EvaluationConfig(in_flight=settings.in_flight, seed=settings.seed)
         async with judged_episode(stage, crew, policy_path, min_version=version.number) as episode:
-            found = await evaluate_agent(
-                episode, chosen, config, name=stage.name, journals=stage.scratch("journals")
-            )
+            found = await evaluate_agent(episode, chosen, config, name=stage.name, journals=stage.scratch("journals"))
         write_outcomes(Path(outcomes_path), found, paradigm=crew.agent.paradigm, context_limit=crew.agent.context_limit)
         languages = {f"success_{name}": value for name, value in found.by("language").items()}
         rates = {"success": found.success.value, **languages}
@@ -52,7 +52,9 @@ async def measure(stage_json: str, questions_path: str, policy_path: str, outcom
 
 
 @step
-def evaluate(stage: str, questions: Input[Dataset], policy: Input[Model], outcomes: Output[Dataset], metrics: Output[Metrics]) -> None:
+def evaluate(
+    stage: str, questions: Input[Dataset], policy: Input[Model], outcomes: Output[Dataset], metrics: Output[Metrics]
+) -> None:
     """Pass@1 with one model."""
     import asyncio
 

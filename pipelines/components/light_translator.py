@@ -1,24 +1,26 @@
 """HALA step 3: a light translator trained on the pairs, and what it reaches on held-out worlds."""
 
-from __future__ import annotations
-
 from kfp.dsl import HTML, Dataset, Input, Metrics, Model, Output
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.step import step
+from sindbad.translation.training import LightConfig
 
 
 class TranslatorSettings(BaseModel):
-    """The light translator. ``training`` is :class:`sindbad.translation.training.LightConfig`."""
+    """The light translator."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    training: dict[str, object] = {}
+    training: LightConfig = LightConfig()
     """Shape and schedule."""
     held_out: int = Field(300, ge=1)
     """Sentences of held-out worlds that are scored, names in the open."""
     seed: int = 0
     """Of masking and of the held-out sample."""
+
+
+SETTINGS = TranslatorSettings
 
 
 async def train_and_score(
@@ -37,11 +39,10 @@ async def train_and_score(
     from sindbad.translation.domain import parallel_pairs
     from sindbad.translation.glossary import Glossary
     from sindbad.translation.supervision import Candidate, training_pairs
-    from sindbad.translation.training import LightConfig, evaluate_translation, train_light
+    from sindbad.translation.training import evaluate_translation, train_light
 
     with running(stage_json) as stage:
         settings, worlds = stage.parse(TranslatorSettings), read_encyclopedia(Path(encyclopedia_path))
-        config = LightConfig.model_validate(settings.training)
         pairs = [Candidate(**json.loads(line)) for line in Path(pairs_path).read_text("utf-8").splitlines()]
         glossaries = {world.world_id: Glossary(world.glossary()) for world in worlds.worlds("train")}
         texts = training_pairs(pairs, glossaries, settings.seed)
@@ -51,7 +52,7 @@ async def train_and_score(
                 stage.say(f"step {step}/{steps}, loss {loss:.3f}")
 
         work = stage.scratch("checkpoints")
-        result = train_light(texts, Path(model_path), config, work=work, on_progress=progress)
+        result = train_light(texts, Path(model_path), settings.training, work=work, on_progress=progress)
         await serve(stage, "translator", model_path)
         held_out = parallel_pairs(worlds.worlds("test"), settings.seed, settings.held_out, masked_share=0.0)
         async with translator(stage) as client:
@@ -60,8 +61,15 @@ async def train_and_score(
         examples = [{"en": p.en, "reference": p.ar, "hypothesis": h} for p, h in zip(held_out, hypotheses, strict=True)]
         record = {**asdict(scores), "signature": scores.chrf_signature, "examples": examples[:40]}
         atomic.write_json(scores_path, record)
-        metrics_page(work / "metrics" / "translator.jsonl", Path(page_path), "Light translator", {"loss": "training loss"})
-        return {"chrf": scores.chrf, "bleu": scores.bleu, "tokens": result.tokens, "validation_loss": result.validation_loss}
+        metrics_page(
+            work / "metrics" / "translator.jsonl", Path(page_path), "Light translator", {"loss": "training loss"}
+        )
+        return {
+            "chrf": scores.chrf,
+            "bleu": scores.bleu,
+            "tokens": result.tokens,
+            "validation_loss": result.validation_loss,
+        }
 
 
 @step

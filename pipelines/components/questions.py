@@ -1,24 +1,26 @@
 """WebSailor-V2 §3: a graph built through the tools, random-walk subgraphs, verified questions in both languages."""
 
-from __future__ import annotations
-
 from kfp.dsl import Dataset, Input, Metrics, Output
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.step import step
+from sindbad.questions.mixture import SynthesisConfig
 
 
 class QuestionsSettings(BaseModel):
-    """What is asked. ``train`` and ``test`` are :class:`sindbad.questions.mixture.SynthesisConfig` a world."""
+    """What is asked."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    train: dict[str, object] = {}
+    train: SynthesisConfig = SynthesisConfig()
     """Questions of a training world."""
-    test: dict[str, object] = {}
+    test: SynthesisConfig = SynthesisConfig()
     """Questions of a held-out world."""
     seed: int = 0
     """Of graph building and walks."""
+
+
+SETTINGS = QuestionsSettings
 
 
 async def synthesise_all(stage_json: str, encyclopedia_path: str, train_path: str, test_path: str) -> dict[str, float]:
@@ -32,7 +34,6 @@ async def synthesise_all(stage_json: str, encyclopedia_path: str, train_path: st
     from sindbad.clients import ToolClient
     from sindbad.graph.build import build_graph
     from sindbad.languages import LANGUAGES, get_pack
-    from sindbad.questions.mixture import SynthesisConfig
     from sindbad.questions.store import check_disjoint, save_questions, save_rejected
     from sindbad.questions.synthesis import Topologies, synthesise
     from sindbad.tools.environment import Scope
@@ -45,11 +46,13 @@ async def synthesise_all(stage_json: str, encyclopedia_path: str, train_path: st
         tools = ToolClient(addresses(stage.run, "search"), top_k=10)
         try:
             for split in ("train", "test"):
-                config = SynthesisConfig.model_validate({**getattr(settings, split), "split": split})
+                config = getattr(settings, split).model_copy(update={"split": split})
                 for world in worlds.worlds(split):
                     first = world.name(world.entities[0].entity_id, "en")
                     built = await build_graph(tools, [first], Scope(world.world_id, "en"), seed=settings.seed)
-                    made = synthesise(built.graph, world.world_id, packs, config, settings.seed + world.seed, topologies=topologies)
+                    made = synthesise(
+                        built.graph, world.world_id, packs, config, settings.seed + world.seed, topologies=topologies
+                    )
                     kept[split] += made.questions
                     rejected += made.rejected
                     degrees.append(made.mean_degree)

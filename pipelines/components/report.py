@@ -1,10 +1,11 @@
 """`summary.json` and `report.html`: before and after for every stage, ReAct beside ReSum, curves, trajectories to read."""
 
-from __future__ import annotations
-
 from kfp.dsl import HTML, Dataset, Input, Metrics, Output
 
+from pipelines.stage import NoSettings
 from pipelines.step import step
+
+SETTINGS = NoSettings
 
 
 def write(stage_json: str, scores_path: str, outcomes: dict[str, str], page_path: str) -> dict[str, float]:

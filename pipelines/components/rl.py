@@ -1,36 +1,41 @@
 """ReSum-GRPO against the services: simulated or live is a setting, nothing else changes (WebSailor-V2 §4.2, ReSum §3.3)."""
 
-from __future__ import annotations
-
 from kfp.dsl import HTML, Dataset, Input, Metrics, Model, Output
 from pydantic import BaseModel, ConfigDict
 
+from pipelines.crew import CrewSettings
 from pipelines.step import step
+from sindbad.training.curator import CuratorConfig
+from sindbad.training.grpo import GRPOConfig
 
 
 class RLSettings(BaseModel):
-    """One GRPO stage. ``grpo`` is :class:`sindbad.training.grpo.GRPOConfig`, ``crew`` :class:`pipelines.crew.CrewSettings`."""
+    """One GRPO stage."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    grpo: dict[str, object]
+    grpo: GRPOConfig
     """The learner, its rollouts and its schedule."""
-    crew: dict[str, object]
+    crew: CrewSettings
     """The agent and its environment."""
-    curator: dict[str, object] = {}
-    """:class:`sindbad.training.curator.CuratorConfig`: when mastered questions leave."""
+    curator: CuratorConfig = CuratorConfig()
+    """When mastered questions leave."""
 
 
-async def train(stage_json: str, policy_path: str, questions_path: str, model_path: str, page_path: str) -> dict[str, float]:
+SETTINGS = RLSettings
+
+
+async def train(
+    stage_json: str, policy_path: str, questions_path: str, model_path: str, page_path: str
+) -> dict[str, float]:
     """Train (or resume) and write the trained folder and the reward curve."""
     from pathlib import Path
 
     from pipelines.artifacts import metrics_page, training_paths
-    from pipelines.crew import CrewSettings, judged_episode, serve, wait_for_version
+    from pipelines.crew import judged_episode, serve, wait_for_version
     from pipelines.pool import open_curator, read_pool
     from pipelines.stage import running
     from sindbad.agent.store import append
-    from sindbad.training.grpo import GRPOConfig
     from sindbad.training.publish import StorePublisher
     from sindbad.training.run import run_grpo
     from sindbad.training.sft import load_causal_lm, save_model_folder
@@ -39,7 +44,7 @@ async def train(stage_json: str, policy_path: str, questions_path: str, model_pa
 
     with running(stage_json) as stage:
         settings = stage.parse(RLSettings)
-        config, crew = GRPOConfig.model_validate(settings.grpo), CrewSettings.model_validate(settings.crew)
+        config, crew = settings.grpo, settings.crew
         paths = training_paths(stage)
         store = WeightStore(stage.folder("models", "policy"))
         if not any(paths.checkpoints.glob("*")):
@@ -81,7 +86,12 @@ async def train(stage_json: str, policy_path: str, questions_path: str, model_pa
 
 @step
 def grpo(
-    stage: str, policy: Input[Model], questions: Input[Dataset], model: Output[Model], metrics: Output[Metrics], curve: Output[HTML]
+    stage: str,
+    policy: Input[Model],
+    questions: Input[Dataset],
+    model: Output[Model],
+    metrics: Output[Metrics],
+    curve: Output[HTML],
 ) -> None:
     """One RL stage."""
     import asyncio

@@ -1,10 +1,12 @@
 """HALA step 5: SFT of the base on the translated instructions and trajectories; loss on the assistant's words only."""
 
-from __future__ import annotations
-
 from kfp.dsl import HTML, Dataset, Input, Metrics, Model, Output
 
 from pipelines.step import step
+from sindbad.training.sft import SFTConfig
+
+
+SETTINGS = SFTConfig
 
 
 def finetune(stage_json: str, base_path: str, data_path: str, model_path: str, page_path: str) -> dict[str, float]:
@@ -15,10 +17,10 @@ def finetune(stage_json: str, base_path: str, data_path: str, model_path: str, p
     from pipelines.stage import running
     from sindbad.agent.store import read
     from sindbad.training.examples import examples_of_pairs, examples_of_trajectories, read_pairs
-    from sindbad.training.sft import SFTConfig, load_causal_lm, run_sft, save_model_folder
+    from sindbad.training.sft import load_causal_lm, run_sft, save_model_folder
 
     with running(stage_json) as stage:
-        config = stage.parse(SFTConfig)
+        config = stage.parse(SETTINGS)
         examples = list(examples_of_trajectories(read(Path(data_path) / "trajectories"), max_length=config.max_length))
         instructions = Path(data_path) / "instructions.jsonl"
         if instructions.is_file():
@@ -39,7 +41,9 @@ def finetune(stage_json: str, base_path: str, data_path: str, model_path: str, p
 
         result = run_sft(config, model, training, paths, validation=held_out, on_progress=progress)
         save_model_folder(model, Path(base_path), Path(model_path))
-        metrics_page(paths.metrics, Path(page_path), "SFT", {"loss": "training loss", "validation_loss": "held-out loss"})
+        metrics_page(
+            paths.metrics, Path(page_path), "SFT", {"loss": "training loss", "validation_loss": "held-out loss"}
+        )
         return {
             "steps": result.steps,
             "tokens": result.tokens,
@@ -52,7 +56,12 @@ def finetune(stage_json: str, base_path: str, data_path: str, model_path: str, p
 
 @step
 def tune(
-    stage: str, base: Input[Model], arabic: Input[Dataset], model: Output[Model], metrics: Output[Metrics], curve: Output[HTML]
+    stage: str,
+    base: Input[Model],
+    arabic: Input[Dataset],
+    model: Output[Model],
+    metrics: Output[Metrics],
+    curve: Output[HTML],
 ) -> None:
     """The base, tuned on Arabic."""
     from pipelines.artifacts import log_metrics

@@ -1,7 +1,5 @@
 """The teacher translator: the committed one, or trained from its seed."""
 
-from __future__ import annotations
-
 from kfp.dsl import Metrics, Model, Output
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +17,9 @@ class TeacherSettings(BaseModel):
     """A Hugging Face folder, relative to the repository or absolute."""
     seed: int = Field(0, ge=0)
     """Seed of a training from scratch."""
+
+
+SETTINGS = TeacherSettings
 
 
 def make_teacher(stage_json: str, model_path: str) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 In settings, the string ``@policy`` stands for the list of addresses of the service ``policy``, ``@policy.control``
 for its control addresses, ``@search.first`` for one address, and ``${run}`` inside any string for the run directory.
+``${port.web}`` is a free port that every setting that says so shares (for what a service serves beside gRPC).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from sindbad.errors import InvalidInput
 # Services are run from a checkout, so the recipe lies beside the package.
 DEFAULT_SERVICES = Path(__file__).parents[2] / "recipes" / "services.yaml"
 _REFERENCE = re.compile(r"@([a-z_]+)(?:\.(control|first))?")
+_PORT = re.compile(r"\$\{port\.([a-z_]+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +101,26 @@ def _spec(name: str, entry: Any, path: str | Path) -> ServiceSpec:
         raise InvalidInput(f"{path}: services.{name}: {error}; keys are {known}", reason="CONFIGURATION") from error
 
 
-def resolve_settings(settings: Any, places: Mapping[str, list[Place]], run_dir: Path) -> Any:
-    """``settings`` with references and ``${run}`` filled in. Raises InvalidInput for a service that is not there."""
+def shared_ports(specs: Iterable[ServiceSpec]) -> list[str]:
+    """Names of the ports that settings ask for, in order of appearance."""
+    texts = " ".join(str(spec.settings) for spec in specs)
+    return list(dict.fromkeys(_PORT.findall(texts)))
+
+
+def resolve_settings(
+    settings: Any, places: Mapping[str, list[Place]], run_dir: Path, ports: Mapping[str, int] | None = None
+) -> Any:
+    """``settings`` with references, ports and ``${run}`` filled in. Raises InvalidInput for a service not there."""
     if isinstance(settings, Mapping):
-        return {key: resolve_settings(value, places, run_dir) for key, value in settings.items()}
+        return {key: resolve_settings(value, places, run_dir, ports) for key, value in settings.items()}
     if isinstance(settings, list | tuple):
-        return [resolve_settings(value, places, run_dir) for value in settings]
+        return [resolve_settings(value, places, run_dir, ports) for value in settings]
     if not isinstance(settings, str):
         return str(settings) if isinstance(settings, Path) else settings
     if match := _REFERENCE.fullmatch(settings):
         return _addresses(match[1], match[2], places)
-    return settings.replace("${run}", str(run_dir))
+    filled = _PORT.sub(lambda match: str((ports or {})[match[1]]), settings.replace("${run}", str(run_dir)))
+    return int(filled) if _PORT.fullmatch(settings) else filled
 
 
 def _addresses(name: str, part: str | None, places: Mapping[str, list[Place]]) -> str | list[str]:

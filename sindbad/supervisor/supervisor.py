@@ -18,7 +18,7 @@ from sindbad.supervisor import process
 from sindbad.supervisor.life import Life, Phase, RestartPolicy
 from sindbad.supervisor.ports import free_ports
 from sindbad.supervisor.registry import REGISTRY, SupervisorLock
-from sindbad.supervisor.spec import Place, ServiceSpec, check_specs, resolve_settings
+from sindbad.supervisor.spec import Place, ServiceSpec, check_specs, resolve_settings, shared_ports
 
 logger = logging.getLogger(__name__)
 HOST = "127.0.0.1"
@@ -76,7 +76,7 @@ class Supervisor:
         check_specs(specs)
         self.run_dir = Path(run_dir).resolve()
         self._start_seconds, self._stop_seconds = start_seconds, stop_seconds
-        self._places = _allocate(specs)
+        self._places, self._ports = _allocate(specs)
         self.replicas = [
             Replica(spec, index, place, policy) for spec in specs for index, place in enumerate(self._places[spec.name])
         ]
@@ -167,7 +167,7 @@ class Supervisor:
         ports = {"host": place.host, "port": place.port, "metrics_port": place.metrics_port}
         if place.control_port is not None:
             ports["control_port"] = place.control_port
-        settings = {**resolve_settings(replica.spec.settings, self._places, folder), **ports}
+        settings = {**resolve_settings(replica.spec.settings, self._places, folder, self._ports), **ports}
         replica.process = await process.spawn(
             replica.spec.module,
             settings,
@@ -230,9 +230,11 @@ async def _answers(channel: grpc.aio.Channel) -> bool:
     return True
 
 
-def _allocate(specs: Sequence[ServiceSpec]) -> dict[str, list[Place]]:
-    ports = iter(free_ports(3 * sum(spec.replicas for spec in specs), host=HOST))
-    return {spec.name: [_place(spec, ports) for _ in range(spec.replicas)] for spec in specs}
+def _allocate(specs: Sequence[ServiceSpec]) -> tuple[dict[str, list[Place]], dict[str, int]]:
+    shared = shared_ports(specs)
+    ports = iter(free_ports(3 * sum(spec.replicas for spec in specs) + len(shared), host=HOST))
+    places = {spec.name: [_place(spec, ports) for _ in range(spec.replicas)] for spec in specs}
+    return places, {name: next(ports) for name in shared}
 
 
 def _place(spec: ServiceSpec, ports: Iterator[int]) -> Place:

@@ -1,0 +1,99 @@
+"""A run of the mission as one YAML: settings and a time budget for every stage."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipelines.digest import ROOT, code_digest
+from pipelines.encyclopedia import EncyclopediaSettings
+from pipelines.stage import Stage
+from sindbad.configuration import override, read_mapping, resolve
+from sindbad.errors import InvalidInput
+
+COMPONENTS = {
+    "teacher": "teacher", "compress": "compress", "pairs": "bilingual_pairs", "translator": "light_translator",
+    "questions": "questions", "base": "base_agent", "cold_start": "cold_start", "corpus": "corpus", "sft": "sft",
+    "merge": "merge", "curate": "curate", "rl_sim": "rl", "refresh": "curate", "rl_live": "rl",
+    "evaluate_base": "evaluate", "evaluate_sft": "evaluate", "evaluate_merged": "evaluate",
+    "evaluate_rl_sim": "evaluate", "evaluate_rl_live": "evaluate", "evaluate_react": "evaluate", "report": "report",
+}  # fmt: skip
+"""Stage -> the component's file, in the order in which the stages run."""
+
+
+class Budgeted(BaseModel):
+    """One stage."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    budget_seconds: float = Field(60.0, gt=0)
+    """Printed beside the measured time; going over is reported, not punished."""
+    settings: dict[str, Any] = {}
+    """The component's own settings (the pydantic model in its file)."""
+
+
+class MissionRecipe(BaseModel):
+    """The whole mission."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    """Shown in the report."""
+    description: str = ""
+    """One sentence."""
+    shared: dict[str, Any] = {}
+    """Not read: a place for YAML anchors that stages refer to."""
+    encyclopedia: EncyclopediaSettings = EncyclopediaSettings()
+    """The worlds."""
+    services: Path = Path("recipes/services.yaml")
+    """What `sindbad up` starts, relative to the repository."""
+    stages: dict[str, Budgeted]
+    """Every stage of the pipeline by name."""
+
+    def stage(self, name: str, run: Path) -> Stage:
+        """The stage as the pipeline carries it."""
+        chosen = self.stages[name]
+        digest = code_digest(f"pipelines.components.{COMPONENTS[name]}")
+        settings = checked_settings(name, chosen.settings)
+        return Stage(name, str(run.resolve()), chosen.budget_seconds, settings, _with_settings(digest, settings))
+
+    def arguments(self, run: Path) -> dict[str, str]:
+        """Arguments of :func:`pipelines.mission.mission`."""
+        stages = {f"{name}_stage": self.stage(name, run).to_json() for name in COMPONENTS}
+        return {"encyclopedia_uri": str((run / "worlds").resolve()), **stages}
+
+    @property
+    def budget_seconds(self) -> float:
+        """All stages together."""
+        return sum(stage.budget_seconds for stage in self.stages.values())
+
+
+def load_recipe(path: str | Path, assignments: tuple[str, ...] = ()) -> MissionRecipe:
+    """Read and check a recipe; ``stages.sft.settings.steps=100`` style assignments are laid over it.
+
+    Raises InvalidInput naming the fault, and the nearest key for a typo, down to every stage's own settings.
+    """
+    file = Path(path) if Path(path).exists() else ROOT / path
+    recipe = resolve(MissionRecipe, override(read_mapping(file), assignments), source=str(path))
+    unknown = set(recipe.stages) ^ set(COMPONENTS)
+    if unknown:
+        raise InvalidInput(f"{path}: stages differ from the pipeline's in {', '.join(sorted(unknown))}")
+    for name, stage in recipe.stages.items():
+        checked_settings(name, stage.settings)
+    return recipe
+
+
+def checked_settings(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with every default filled in, so that the digest covers them."""
+    model = import_module(f"pipelines.components.{COMPONENTS[name]}").SETTINGS
+    return resolve(model, settings, source=f"stages.{name}").model_dump(mode="json")
+
+
+def _with_settings(digest: str, settings: Mapping[str, Any]) -> str:
+    return hashlib.sha256(f"{digest}:{json.dumps(settings, sort_keys=True)}".encode()).hexdigest()

@@ -1,0 +1,140 @@
+"""`sindbad demo`: encyclopedia, services, pipeline, report. Run again after Ctrl-C or a crash, it resumes."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pipelines.recipe import MissionRecipe
+
+RunOption = Annotated[str, typer.Option("--run", help="name of the run; its folder is runs/NAME")]
+RecipeOption = Annotated[Path, typer.Option("--recipe", help="YAML of the run")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", help="stages.sft.settings.steps=100, repeatable")]
+
+
+def demo(
+    run: RunOption = "demo",
+    recipe: RecipeOption = Path("recipes/demo.yaml"),
+    assignments: SetOption = None,
+    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="train the tiny base models too")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the resolved recipe and stop")] = False,
+) -> None:
+    """Run the main job: translate, tune, merge, reinforce, evaluate. Resumes where it stopped."""
+    from sindbad.cli.checkout import need_checkout
+
+    need_checkout()
+    from pipelines.recipe import load_recipe
+
+    scratch = ("stages.teacher.settings.from_scratch=true", "stages.base.settings.from_scratch=true")
+    chosen = load_recipe(recipe, (*(assignments or ()), *(scratch if from_scratch else ())))
+    if dry_run:
+        import yaml
+
+        typer.echo(yaml.safe_dump(chosen.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+        return
+    run_dir = Path("runs") / run
+    try:
+        run_mission_here(chosen, run_dir)
+    except KeyboardInterrupt:
+        typer.echo(f"\nInterrupted. Nothing is lost: the same command goes on at the first unfinished step ({run_dir}).")
+        raise typer.Exit(130) from None
+
+
+def run_mission_here(recipe: MissionRecipe, run_dir: Path) -> None:
+    """Everything that `make demo` does after installation. Raises SindbadError or RuntimeError naming what failed."""
+    from pipelines.encyclopedia import write_all
+    from sindbad.supervisor import read_specs
+
+    started = time.monotonic()
+    run_dir.mkdir(parents=True, exist_ok=True)
+    _say(f"Sindbad · run {run_dir.name} · budget {recipe.budget_seconds / 60:.0f} min in {len(recipe.stages)} stages")
+    _say("1. encyclopedia and search index")
+    write_all(run_dir / "worlds", run_dir / "index", recipe.encyclopedia, lambda text: _say(f"   {text}"))
+    _say("2. services")
+    specs = read_specs(_checkout() / recipe.services)
+    asyncio.run(_with_services(recipe, run_dir, specs))
+    _finish(run_dir, time.monotonic() - started)
+
+
+async def _with_services(recipe: MissionRecipe, run_dir: Path, specs: list) -> None:  # type: ignore[type-arg]
+    """The pipeline runs in a process of its own: KFP blocks, and the supervisor must keep supervising."""
+    from sindbad.supervisor import Supervisor
+
+    async with Supervisor(run_dir, specs) as supervisor:
+        await supervisor.wait_live(120)
+        _say(f"   {', '.join(spec.name for spec in specs)} are up ({run_dir}/services.json, logs in {run_dir}/logs)")
+        _say("3. pipeline")
+        await run_pipeline_process(recipe, run_dir)
+
+
+async def run_pipeline_process(recipe: MissionRecipe, run_dir: Path) -> None:
+    """Run the pipeline as a child that dies with us; its output is ours. Raises RuntimeError when it fails."""
+    from sindbad import atomic
+
+    arguments = run_dir / "pipeline-arguments.json"
+    atomic.write_json(arguments, recipe.arguments(run_dir))
+    command = [sys.executable, "-m", "pipelines.local", str(run_dir.resolve()), str(arguments.resolve())]
+    child = await asyncio.create_subprocess_exec(*command, cwd=_checkout(), start_new_session=True)
+    try:
+        code = await child.wait()
+    except asyncio.CancelledError:
+        await _end(child)
+        raise
+    if code:
+        raise RuntimeError(f"the pipeline stopped (exit {code}); the step above says why. Run the same command to resume.")
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    import os
+    import signal
+
+    for number, seconds in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+        try:
+            os.killpg(child.pid, number)
+            async with asyncio.timeout(seconds):
+                await child.wait()
+        except ProcessLookupError:
+            return
+        except TimeoutError:
+            continue
+
+
+def _finish(run_dir: Path, seconds: float) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from sindbad.evaluation.summary import Summary
+
+    summary = Summary.read(run_dir / "summary.json")
+    table = Table(title=f"Success on held-out questions · {run_dir.name}", title_justify="left")
+    for column in ("stage", "success", "95 % interval", "en", "ar", "questions"):
+        table.add_column(column, justify="left" if column == "stage" else "right")
+    for name, stage in summary.stages.items():
+        low, high = stage.ci95
+        languages = [f"{stage.by_language.get(language, 0):.1%}" for language in ("en", "ar")]
+        table.add_row(name, f"{stage.success:.1%}", f"{low:.1%} – {high:.1%}", *languages, str(stage.questions))
+    Console().print(table)
+    for paradigm, by_limit in summary.paradigms.items():
+        for limit, success in by_limit.items():
+            _say(f"   {paradigm:6} at {limit} tokens: {success:.1%}")
+    if summary.translation:
+        _say(f"   translation: chrF++ {summary.translation.chrf:.1f}, BLEU {summary.translation.bleu:.1f}")
+    _say(f"Done in {seconds / 60:.1f} min. Report: {run_dir / 'report.html'}")
+    _say('Ask the trained agent: .venv/bin/sindbad ask "…" (a question of the run: sindbad ask --examples)')
+
+
+def _say(text: str) -> None:
+    typer.echo(text)
+    sys.stdout.flush()
+
+
+def _checkout() -> Path:
+    from pipelines.digest import ROOT
+
+    return ROOT

@@ -1,0 +1,47 @@
+"""The command `sindbad`. Each group of commands is a thin file; `--help` imports none of what they run."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from sindbad import __version__
+from sindbad.cli import demo, pipeline, services
+
+app = typer.Typer(
+    name="sindbad",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Train and serve long-horizon research agents in any language, Arabic first.",
+)
+app.command()(demo.demo)
+app.command()(services.up)
+app.command()(services.down)
+app.command()(services.status)
+app.command()(pipeline.report)
+app.add_typer(pipeline.app, name="pipeline")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """Entry point: Sindbad's own errors become one line that says what to do, and exit code 1."""
+    from sindbad.errors import SindbadError
+
+    try:
+        app()
+    except SindbadError as error:
+        typer.echo(f"sindbad: {error.message} [{error.reason}]", err=True)
+        sys.exit(1)
+    except RuntimeError as error:
+        typer.echo(f"sindbad: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

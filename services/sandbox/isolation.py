@@ -46,7 +46,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to start. ``options`` are ``create_subprocess_exec``'s; ``inherited`` are descriptors to close afterwards."""
+    """What to start. ``options`` go to ``create_subprocess_exec``; ``inherited`` descriptors are closed afterwards."""
 
     arguments: list[str]
     options: dict[str, Any] = field(default_factory=dict)

@@ -15,13 +15,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import psutil
 
 from services.sandbox.isolation import Bubblewrap, Isolation, Limits, Unisolated, candidates, find_bwrap
 from sindbad.errors import Unavailable
 
 DRAINED: Final = 64
 """A stream may write this many times what is kept before it ends the program."""
+WATCH_SECONDS: Final = 0.1
 _SIGNALS: Final = frozenset({signal.SIGXCPU, signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGXFSZ})
 _PROBE: Final = "import socket, os; print(os.path.exists('/etc/passwd'), len(socket.if_nameindex()))"
 
@@ -68,6 +71,7 @@ class Runner:
         assert process.stderr
         streams = [_Stream(process.stdout, limits.output_bytes), _Stream(process.stderr, limits.output_bytes)]
         killed = Killed.NO
+        watch = asyncio.create_task(_watch_memory(process, limits.memory_bytes))
         transfers = [asyncio.ensure_future(work) for work in (_feed(process, stdin), *(s.read() for s in streams))]
         try:
             async with asyncio.timeout(limits.wall_seconds):
@@ -79,10 +83,13 @@ class Runner:
             killed = Killed.OUTPUT
         finally:
             await _end(process)
-            await _settle(transfers)
+            watch.cancel()
+            await _settle([*transfers, watch])
         out, err = (stream.text() for stream in streams)
         code_ = _exit_code(process.returncode or 0)
-        if killed is Killed.NO:
+        if not watch.cancelled() and watch.result():
+            killed = Killed.MEMORY
+        elif killed is Killed.NO:
             killed = _killed_by_limit(code_, err)
         truncated = any(stream.truncated for stream in streams)
         return Outcome(out, err, code_, killed, truncated, time.monotonic() - started)
@@ -146,7 +153,29 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     await asyncio.shield(process.wait())
 
 
-async def _settle(transfers: list[asyncio.Future[None]]) -> None:
+async def _watch_memory(process: asyncio.subprocess.Process, memory_bytes: int) -> bool:
+    """Kill a program whose processes together exceed twice what one may have (that is the address-space limit's).
+
+    Returns whether it did.
+    """
+    try:
+        parent = psutil.Process(process.pid)
+        while sum(map(_resident, parent.children(recursive=True))) <= 2 * memory_bytes:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(WATCH_SECONDS)
+    except psutil.NoSuchProcess:
+        return False
+    await _end(process)
+    return True
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+async def _settle(transfers: Sequence[asyncio.Future[Any]]) -> None:
     """The pipes end when the last process that holds them dies; don't wait for ever for a kernel that is busy."""
     _, late = await asyncio.wait(transfers, timeout=2.0)
     for transfer in late:

@@ -73,9 +73,28 @@ def build(
 
 
 def _write(pages: Iterable[Page], folder: Path, progress: Callable[[int], None], every: int) -> IndexInfo:
-    started, count, corpora = time.monotonic(), 0, dict[str, dict[str, int]]()
-    urls: set[str] = set()
+    started = time.monotonic()
     writer = _open(folder, create=True).writer(_HEAP_BYTES, 1)  # one thread: documents stay in the caller's order
+    try:
+        count, corpora = _add_all(pages, writer, progress, every)
+        writer.commit()
+    except BaseException:
+        writer.rollback()
+        writer.wait_merging_threads()  # or it goes on writing into a folder that is being removed
+        raise
+    writer.wait_merging_threads()
+    progress(count)
+    info = IndexInfo(count, corpora, time.monotonic() - started)
+    atomic.write_json(folder / MANIFEST, _manifest(info))
+    return info
+
+
+def _add_all(
+    pages: Iterable[Page], writer: tantivy.IndexWriter, progress: Callable[[int], None], every: int
+) -> tuple[int, dict[str, dict[str, int]]]:
+    """Add every page; returns their number and the pages of each corpus and language."""
+    corpora: dict[str, dict[str, int]] = {}
+    urls: set[str] = set()
     for page in pages:
         if page.url in urls:
             raise InvalidInput(f"Two pages share the URL {page.url}; give each page its own.", reason="DUPLICATE_URL")
@@ -83,15 +102,9 @@ def _write(pages: Iterable[Page], folder: Path, progress: Callable[[int], None],
         writer.add_document(_document(page))
         languages = corpora.setdefault(page.corpus, {})
         languages[page.language] = languages.get(page.language, 0) + 1
-        count += 1
-        if count % every == 0:
-            progress(count)
-    writer.commit()
-    writer.wait_merging_threads()
-    progress(count)
-    info = IndexInfo(count, corpora, time.monotonic() - started)
-    atomic.write_json(folder / MANIFEST, _manifest(info))
-    return info
+        if len(urls) % every == 0:
+            progress(len(urls))
+    return len(urls), corpora
 
 
 def _manifest(info: IndexInfo) -> dict[str, Any]:

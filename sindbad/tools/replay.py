@@ -2,7 +2,7 @@
 
 A recording is JSON lines, one call each, appended and flushed as calls finish, so that a killed run keeps what it had;
 a torn last line is ignored. The key of a call is what was asked, in which scope; the asker's trace is kept but is not
-part of it. Where a call was recorded more than once, the last good answer counts. A miss is an error that the agent reads.
+part of it. Where a call was recorded more than once, the last good answer counts; a miss is an error observation.
 Observations are rendered from the answers, so a replay gives the same text in the same style.
 """
 

@@ -1,0 +1,248 @@
+"""Simulated, live and replayed tools: one schema, one text, and no fault that a rollout would not survive."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from sindbad.agent.trajectory import EnvironmentKind
+from sindbad.retrieval.index import PageIndex, build
+from sindbad.tools import loopback_web, specs
+from sindbad.tools.environment import Environment, Observation, Scope, ToolCall
+from sindbad.tools.live import LiveSettings, WebProvider, live_environment
+from sindbad.tools.loopback_web import Faults, RunningWeb
+from sindbad.tools.provider import CodeResult
+from sindbad.tools.render import Style
+from sindbad.tools.replay import RecordingProvider, ReplayProvider, replay_environment, to_parquet
+from sindbad.tools.resilience import ResilientProvider, ResultCache, RetrySettings
+from sindbad.tools.simulated import IndexProvider, simulated_environment
+from sindbad.tools.toolbox import NO_SCHOLAR, Toolbox, ToolboxSettings
+from tests.unit.tools.corpus import pages, worlds
+
+COMPACT = ToolboxSettings(style=Style.COMPACT, top_k=3)
+QUICK = Faults(0.0, 0.0)
+RETRY = RetrySettings(attempts=8, base_seconds=0.002, cap_seconds=0.02, attempt_timeout_seconds=0.4)
+EN = Scope("w0001", "en", "trace-1")
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> PageIndex:
+    folder = tmp_path_factory.mktemp("index") / "snapshot"
+    build(pages(), folder)
+    return PageIndex(folder)
+
+
+@pytest.fixture
+async def web(index: PageIndex) -> AsyncIterator[RunningWeb]:
+    async with await loopback_web.start(index, QUICK) as running:
+        yield running
+
+
+def live(web: RunningWeb, settings: ToolboxSettings = COMPACT, *, cache: int = 100) -> Toolbox:
+    return live_environment(LiveSettings(web.search_url, web.allowed_hosts, RETRY, cache, seed=1), settings)
+
+
+def calls(language: str) -> list[ToolCall]:
+    """Searches and visits by title and by URL, and some that fail."""
+    world = worlds()[0]
+    facts = world.facts[::13]
+    queries = [world.sentence(fact, language).removeprefix(world.name(fact.subject, language)) for fact in facts]
+    titles = [world.name(fact.subject, language) for fact in facts]
+    urls = [world.url(fact.object, language) for fact in facts]
+    return [
+        *(ToolCall("search", {"query": [query]}) for query in queries),
+        *(ToolCall("visit", {"urls": [title], "goal": "x"}) for title in titles),
+        ToolCall("visit", {"urls": urls[:3], "goal": ""}),
+        ToolCall("search", {"query": queries[:3]}),
+        ToolCall("search", {"query": ["zzzz"]}),
+        ToolCall("visit", {"urls": ["Nobody Atall"], "goal": "x"}),
+        ToolCall("visit", {"urls": [f"https://w0001.encyclopedia.example/{language}/nothing"], "goal": "x"}),
+        ToolCall("visit", {"urls": "not a list", "goal": "x"}),
+    ]
+
+
+async def ask(environment: Environment, call: ToolCall, scope: Scope = EN) -> Observation:
+    return await environment.call(call, scope, deadline_seconds=10)
+
+
+@pytest.mark.parametrize("style", [Style.COMPACT, Style.FULL])
+@pytest.mark.parametrize("language", ["en", "ar"])
+async def test_simulated_and_live_show_the_same_schema_and_the_same_text(
+    index: PageIndex, web: RunningWeb, language: str, style: Style
+) -> None:
+    settings = ToolboxSettings(style=style, top_k=3)
+    simulated, real, scope = simulated_environment(index, settings), live(web, settings), Scope("w0001", language)
+    assert simulated.tools == real.tools
+    for call in calls(language):
+        offline, online = await ask(simulated, call, scope), await ask(real, call, scope)
+        assert (online.text, online.ok, online.urls, online.error) == (
+            offline.text, offline.ok, offline.urls, offline.error,
+        )  # fmt: skip
+    await real.close()
+
+
+async def test_faults_of_the_web_are_retried_until_the_text_is_the_same(index: PageIndex) -> None:
+    faults = Faults(0.0, 0.01, error=0.15, busy=0.1, hang=0.03, truncate=0.15, hang_seconds=2.0, seed=3)
+    simulated = simulated_environment(index, COMPACT)
+    async with await loopback_web.start(index, faults) as faulty:
+        real = live(faulty)
+        wanted = [await ask(simulated, call) for call in calls("en")]
+        seen = await asyncio.gather(*(ask(real, call) for call in calls("en")))
+        assert [observation.text for observation in seen] == [observation.text for observation in wanted]
+        assert isinstance(real.provider, ResilientProvider)
+        assert real.provider.counts.retries > 5
+        await real.close()
+
+
+async def test_a_web_that_is_down_is_an_observation_within_the_deadline(index: PageIndex) -> None:
+    async with await loopback_web.start(index, Faults(0, 0, hang=1.0, hang_seconds=30)) as hanging:
+        real, started = live(hanging), time.monotonic()
+        seen = await real.call(ToolCall("search", {"query": ["x"]}), EN, deadline_seconds=0.3)
+        assert (seen.ok, seen.text) == (False, "error: the call took too long, try again")
+        assert time.monotonic() - started < 2
+        await real.close()
+    gone = live_environment(LiveSettings("http://127.0.0.1:9/search", {}, RetrySettings(2, 0.001, 0.001)), COMPACT)
+    seen = await ask(gone, ToolCall("search", {"query": ["x"]}))
+    assert (seen.ok, seen.text) == (False, "error: the site did not answer, try again")
+    await gone.close()
+
+
+async def test_the_simulator_needs_no_socket(index: PageIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_sockets(*_: object, **__: object) -> None:
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket, "socket", no_sockets)
+    monkeypatch.setattr(socket, "getaddrinfo", no_sockets)
+    simulated = simulated_environment(index, COMPACT)
+    for call in calls("en"):
+        first, second = await ask(simulated, call), await ask(simulated, call)
+        assert (first.text, first.urls, first.ok) == (second.text, second.urls, second.ok)
+
+
+async def test_identical_concurrent_calls_are_one_backend_call_and_later_ones_none(web: RunningWeb) -> None:
+    real, call = live(web), ToolCall("search", {"query": ["was born in"]})
+    seen = await asyncio.gather(*(ask(real, call) for _ in range(20)))
+    await ask(real, call)
+    assert len({observation.text for observation in seen}) == 1
+    assert sum(web.site.requests.values()) == 1
+    assert isinstance(real.provider, ResilientProvider)
+    assert (real.provider.counts.coalesced, real.provider.counts.cache_hits) == (19, 1)
+    await real.close()
+
+
+async def test_errors_and_empty_results_are_not_cached(web: RunningWeb) -> None:
+    real = live(web)
+    for _ in range(2):
+        await ask(real, ToolCall("visit", {"urls": ["https://w0001.encyclopedia.example/en/none"], "goal": ""}))
+        await ask(real, ToolCall("search", {"query": ["zzzz"]}))
+    assert list(web.site.requests.values()) == [2, 2]
+    await real.close()
+
+
+async def test_simulated_faults_are_seeded_by_trace_and_pass_on_a_second_try(index: PageIndex) -> None:
+    async def outcome(trace: str, seed: int) -> list[bool]:
+        flaky = simulated_environment(index, COMPACT, fault_rate=0.3, seed=seed)
+        scope = Scope("w0001", "en", trace)
+        return [(await ask(flaky, call, scope)).ok for call in calls("en")[:20] for _ in range(2)]
+
+    first = await outcome("a", 1)
+    assert first == await outcome("a", 1)
+    assert first != await outcome("b", 1)
+    assert first != await outcome("a", 2)
+    assert 0.1 < first.count(False) / len(first) < 0.6
+
+
+async def test_a_recording_replays_the_same_text_and_a_miss_is_an_error(index: PageIndex, tmp_path: Path) -> None:
+    file = tmp_path / "calls.jsonl"
+    recorded = Toolbox(EnvironmentKind.SIMULATED, RecordingProvider(IndexProvider(index), file), COMPACT)
+    wanted = [await ask(recorded, call) for call in calls("en")]
+    await recorded.close()
+    with file.open("ab") as torn:
+        torn.write(b'{"key": "half a')
+    assert to_parquet(file, tmp_path / "calls.parquet") > len(wanted)
+    for path in (file, tmp_path / "calls.parquet"):
+        replay = replay_environment(path, COMPACT)
+        assert replay.kind is EnvironmentKind.REPLAY
+        seen = [await ask(replay, call, Scope("w0001", "en", "another trace")) for call in calls("en")]
+        assert [(o.text, o.ok, o.urls) for o in seen] == [(o.text, o.ok, o.urls) for o in wanted]
+        miss = await ask(replay, ToolCall("search", {"query": ["never asked"]}))
+        assert (miss.ok, miss.text) == (False, "error: this call was not recorded")
+
+
+async def test_a_recording_keeps_the_last_good_answer(index: PageIndex, tmp_path: Path) -> None:
+    file = tmp_path / "calls.jsonl"
+    for fault_rate in (1.0, 0.0, 1.0):
+        provider = simulated_environment(index, fault_rate=fault_rate).provider
+        recorder = Toolbox(EnvironmentKind.SIMULATED, RecordingProvider(provider, file), COMPACT)
+        await ask(recorder, calls("en")[0])
+        await recorder.close()
+    assert await ReplayProvider(file).search(calls("en")[0].arguments["query"][0], EN, 3)
+
+
+async def test_only_offered_tools_can_be_called_and_missing_providers_degrade(index: PageIndex) -> None:
+    plain = simulated_environment(index, COMPACT)
+    assert [spec.name for spec in plain.tools] == ["search", "visit"]
+    assert "there is no tool" in (await ask(plain, ToolCall("python", {"code": "1"}))).text
+    full = ToolboxSettings(style=Style.COMPACT, tools=tuple(spec.name for spec in specs.ALL_TOOLS))
+    seen = await ask(simulated_environment(index, full), ToolCall("scholar", {"query": ["x"]}))
+    assert (seen.ok, seen.error) == (False, NO_SCHOLAR)
+
+
+async def test_python_goes_to_the_code_provider_with_the_deadline(index: PageIndex) -> None:
+    class Echo:
+        async def run(self, code: str, *, deadline_seconds: float) -> CodeResult:
+            return CodeResult(f"{code} within {deadline_seconds:g}")
+
+    settings = ToolboxSettings(tools=("python",))
+    seen = await ask(simulated_environment(index, settings, code=Echo()), ToolCall("python", {"code": "print(1)"}))
+    assert (seen.text, seen.source) == ("print(1) within 10", "sandbox")
+
+
+async def test_a_provider_that_breaks_its_contract_is_an_error_observation(index: PageIndex) -> None:
+    class Broken(IndexProvider):
+        async def search(self, query: str, scope: Scope, k: int) -> list[object]:  # type: ignore[override]
+            raise ZeroDivisionError
+
+    seen = await ask(Toolbox(EnvironmentKind.LIVE, Broken(index), COMPACT), ToolCall("search", {"query": ["x"]}))
+    assert (seen.ok, seen.text) == (False, "error: the tool failed, try again")
+
+
+async def test_a_caller_that_leaves_does_not_take_the_others_along(web: RunningWeb) -> None:
+    inner = WebProvider(LiveSettings(web.search_url, web.allowed_hosts))
+    provider = ResilientProvider(inner, RETRY, cache=ResultCache(10, 60))
+    first = asyncio.create_task(provider.search("was born in", EN, 3))
+    second = asyncio.create_task(provider.search("was born in", EN, 3))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second
+    assert first.cancelled() or (await asyncio.gather(first, return_exceptions=True))
+    assert provider.counts.backend_calls == 1
+    await provider.close()
+
+
+async def test_the_loopback_web_looks_like_a_site_and_its_health_never_fails(index: PageIndex) -> None:
+    import aiohttp
+
+    async with (
+        await loopback_web.start(index, Faults(0, 0, error=1.0)) as down,
+        await loopback_web.start(index, QUICK) as up,
+        aiohttp.ClientSession() as session,
+    ):
+        async with session.get(f"http://127.0.0.1:{down.port}/healthz") as reply:
+            assert (await reply.json())["pages"] == 160
+        async with session.get(f"http://127.0.0.1:{down.port}/w0001/en/") as reply:
+            assert reply.status == 500
+        for path in ("/", "/w0001/ar/", "/search?q=x&corpus=w0001&language=ar"):
+            async with session.get(f"http://127.0.0.1:{up.port}{path}") as reply:
+                assert reply.status == 200
+        page = worlds()[0].pages("ar")[0]
+        async with session.get(f"http://127.0.0.1:{up.port}/w0001{page.url.split('.example')[1]}") as reply:
+            markup = await reply.text()
+        assert '<html lang="ar" dir="rtl">' in markup
+        assert '<a href="/w0001/ar/' in markup
+        assert all(part in markup for part in ("<nav>", "<footer", "cookies", page.title))

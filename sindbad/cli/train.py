@@ -1,0 +1,203 @@
+"""``sindbad train sft`` and ``sindbad train grpo``. torch is loaded by the run, not by the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sindbad.questions.question import Question
+    from sindbad.training.configuration import RunPaths
+    from sindbad.training.examples import Example
+    from sindbad.training.recipe import GRPOStage, SFTStage
+
+app = typer.Typer(help="Train a model: supervised, or ReSum-GRPO against running services.", no_args_is_help=True)
+
+RecipeFile = Annotated[Path, typer.Option("--recipe", help="Recipe (YAML), for example recipes/resum.yaml.")]
+StageName = Annotated[str | None, typer.Option("--stage", help="Stage of the recipe; needed if it has several.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved configuration and stop.")]
+RunDirectory = Annotated[
+    Path, typer.Option("--run", help="Run directory: checkpoints, metrics, models, services.json.")
+]
+ModelDir = Annotated[Path | None, typer.Option("--model", help="Local folder of the stage's starting model.")]
+DEFAULT_RUN = Path("runs/default")
+
+
+@app.command()
+def sft(
+    recipe: RecipeFile,
+    stage: StageName = None,
+    model: ModelDir = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Local data: a folder of trajectory shards, or JSONL pairs.")
+    ] = None,
+    run: RunDirectory = DEFAULT_RUN,
+    dry_run: DryRun = False,
+) -> None:
+    """Supervised fine-tuning; resumes where it was killed."""
+    chosen: SFTStage = resolve(recipe, "sft", stage, dry_run)
+    from sindbad.errors import SindbadError
+
+    try:
+        _run_sft(chosen, existing(model or Path(chosen.model)), existing(data or Path(chosen.data)), run)
+    except SindbadError as error:
+        fail(error.message)
+
+
+@app.command()
+def grpo(
+    recipe: RecipeFile,
+    stage: StageName = None,
+    model: ModelDir = None,
+    questions: Annotated[Path | None, typer.Option("--questions", help="JSONL of questions.")] = None,
+    run: RunDirectory = DEFAULT_RUN,
+    dry_run: DryRun = False,
+) -> None:
+    """ReSum-GRPO. The policy service must follow the weight store <run>/models/<stage>; see `sindbad up`."""
+    chosen: GRPOStage = resolve(recipe, "grpo", stage, dry_run)
+    import asyncio
+
+    from sindbad.errors import SindbadError
+
+    try:
+        start, asked = existing(model or Path(chosen.model)), existing(questions or Path(chosen.questions))
+        asyncio.run(_run_grpo(chosen, start, asked, run))
+    except SindbadError as error:
+        fail(error.message)
+
+
+def resolve(recipe: Path, kind: str, stage: str | None, dry_run: bool) -> Any:
+    """The stage of a recipe; with ``dry_run`` print it and stop."""
+    from sindbad.errors import SindbadError
+    from sindbad.training.recipe import dump_recipe, load_recipe
+
+    try:
+        chosen = load_recipe(recipe).only(kind, stage)
+    except SindbadError as error:
+        fail(error.message)
+    if dry_run:
+        typer.echo(dump_recipe(chosen), nl=False)
+        raise typer.Exit
+    return chosen
+
+
+def existing(path: Path) -> Path:
+    """A local path, or one below ``SINDBAD_SHARED``. Public ids are not downloaded here."""
+    import os
+
+    from sindbad.errors import NotFound
+
+    shared = os.environ.get("SINDBAD_SHARED")
+    for candidate in (path, *([Path(shared) / path] if shared else [])):
+        if candidate.exists():
+            return candidate
+    raise NotFound(f"{path} is not on this machine; download it and point at it (--model, --data, SINDBAD_SHARED)")
+
+
+def fail(message: str) -> NoReturn:
+    """Say what went wrong and end with status 1."""
+    typer.echo(f"error: {message}", err=True)
+    raise typer.Exit(1)
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Questions of a JSONL file. Raises InvalidInput naming the line."""
+    import json
+
+    from sindbad.errors import InvalidInput
+    from sindbad.questions.question import Question
+
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            found.append(Question.from_record(json.loads(line)))
+        except (ValueError, TypeError, KeyError) as error:
+            raise InvalidInput(f"{path}:{number} is no question: {error!r}") from error
+    return found
+
+
+def _show(step: int, total: int, text: str) -> None:
+    typer.echo(f"step {step}/{total}  {text}")
+
+
+def _run_sft(stage: SFTStage, model_dir: Path, data: Path, run: Path) -> None:
+    from sindbad.engines.threads import calm_threads
+
+    calm_threads(stage.sft.threads)
+    from sindbad.training.configuration import RunPaths
+    from sindbad.training.sft import load_causal_lm, run_sft, save_model_folder
+    from sindbad.weights import WeightStore
+
+    examples = _examples(model_dir, data)
+    model = load_causal_lm(model_dir)
+    paths = RunPaths.under(run, stage.name)
+    result = run_sft(stage.sft, model, examples, paths, on_progress=lambda s, n, loss: _show(s, n, f"loss {loss:.4f}"))
+    folder = save_model_folder(model, model_dir, run / "models" / f"{stage.name}.folder")
+    version = WeightStore(run / "models" / stage.name).publish(folder, metadata={"stage": stage.name})
+    typer.echo(f"{result.steps} steps, {result.tokens} tokens, loss {result.loss:.4f}; published {version.path}")
+
+
+def _examples(model_dir: Path, data: Path) -> Sequence[Example]:
+    from sindbad.agent.store import read
+    from sindbad.training.examples import examples_of_pairs, examples_of_trajectories, read_pairs
+
+    if data.is_dir():
+        return list(examples_of_trajectories(read(data)))
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(model_dir), local_files_only=True)
+    return list(examples_of_pairs(tokenizer, read_pairs(data)))
+
+
+async def _run_grpo(stage: GRPOStage, model_dir: Path, questions: Path, run: Path) -> None:
+    from sindbad.engines.threads import calm_threads
+
+    calm_threads(stage.grpo.threads)
+    from sindbad.agent import store
+    from sindbad.training.configuration import RunPaths
+    from sindbad.training.publish import StorePublisher
+    from sindbad.training.remote import read_services, remote_episode
+    from sindbad.training.run import run_grpo
+    from sindbad.training.sft import load_causal_lm
+    from sindbad.weights import WeightStore
+
+    asked, paths = read_questions(questions), RunPaths.under(run, stage.name)
+    publisher = StorePublisher(WeightStore(run / "models" / stage.name), model_dir, stage=stage.name)
+    async with remote_episode(
+        read_services(run), model_dir, stage.agent, prompts=stage.prompts, kind=stage.environment, tools=stage.tools
+    ) as episode:
+        result = await run_grpo(
+            stage.grpo,
+            load_causal_lm(model_dir),
+            episode=episode,
+            questions=_source(stage, asked, paths),
+            publisher=publisher,
+            paths=paths,
+            stage=stage.name,
+            store_trajectories=lambda step, batch: _store(store, run / "trajectories" / stage.name, batch),
+            on_step=lambda s, n, m: _show(s, n, f"reward {m['reward']:.3f}  mixed {m['groups_mixed']:.0f}"),
+        )
+    typer.echo(f"{result.steps} steps in {result.seconds:.0f} s; published version {result.version}")
+
+
+def _store(store: Any, folder: Path, batch: Any) -> None:
+    """One shard a step; a repeated step writes its ids again, of which readers take the newest."""
+    store.append(folder, batch)
+
+
+def _source(stage: GRPOStage, asked: list[Question], paths: RunPaths) -> Any:
+    from sindbad.training.rollout import ListQuestions
+
+    groups = stage.grpo.rollout.groups
+    if stage.curator is None:
+        return ListQuestions(asked, groups, seed=stage.grpo.seed)
+    from sindbad.training.curator import Curator
+    from sindbad.training.sources import CuratedQuestions
+
+    journal = paths.checkpoints / "curator.jsonl"
+    curator = Curator([question.question_id for question in asked], stage.curator, journal)
+    return CuratedQuestions(curator, asked, groups, seed=stage.grpo.seed)

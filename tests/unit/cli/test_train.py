@@ -1,0 +1,79 @@
+"""The training commands resolve recipes without torch, and train, merge and publish for real on tiny models."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+from typer.testing import CliRunner
+
+from sindbad.agent import store
+from sindbad.cli import evaluate, merge, train
+from sindbad.weights import WeightStore
+from tests.unit.training.conftest import random_trajectory, tiny_model
+
+RECIPES = Path(__file__).parents[3] / "recipes"
+app = typer.Typer()
+app.add_typer(train.app, name="train")
+app.command()(merge.merge)
+app.command()(evaluate.evaluate)
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return result.exit_code, result.output
+
+
+def test_dry_run_prints_the_resolved_stage() -> None:
+    code, output = run("train", "grpo", "--recipe", RECIPES / "resum.yaml", "--dry-run")
+    shown = yaml.safe_load(output)
+    assert code == 0
+    assert shown["grpo"]["advantage"]["normaliser"] == "segment"
+    assert shown["grpo"]["rollout"]["group_size"] == 8
+
+
+def test_an_ambiguous_stage_and_a_missing_model_are_said_in_one_line() -> None:
+    code, output = run("train", "sft", "--recipe", RECIPES / "hala.yaml")
+    assert code == 1
+    assert "translator, sft_350m, sft_1200m" in output
+    code, output = run("train", "sft", "--recipe", RECIPES / "hala.yaml", "--stage", "translator")
+    assert code == 1
+    assert "SINDBAD_SHARED" in output
+
+
+def test_resolving_a_recipe_loads_neither_torch_nor_transformers() -> None:
+    code = (
+        "import sys; from pathlib import Path; from sindbad.cli import train, merge, evaluate; "
+        f"train.resolve(Path({str(RECIPES / 'resum.yaml')!r}), 'grpo', None, False); "
+        "print([m for m in ('torch', 'transformers', 'mergekit', 'grpc') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_sft_from_trajectories_publishes_a_version_that_merge_takes(tmp_path: Path) -> None:
+    tiny_model().save_pretrained(str(tmp_path / "base"))
+    store.append(tmp_path / "data", [random_trajectory(f"t{i}", "g", 1.0, segments=2) for i in range(40)])
+    recipe = {
+        "name": "mini", "source": "a test",
+        "stages": [{
+            "kind": "sft", "name": "mini", "model": str(tmp_path / "base"), "data": str(tmp_path / "data"),
+            "sft": {"steps": 6, "checkpoint_every": 3, "log_every": 2, "optimiser": {"lr": 0.01}},
+        }],
+    }  # fmt: skip
+    (tmp_path / "mini.yaml").write_text(yaml.safe_dump(recipe))
+    code, output = run("train", "sft", "--recipe", tmp_path / "mini.yaml", "--run", tmp_path / "run")
+    assert code == 0, output
+    current = WeightStore(tmp_path / "run" / "models" / "mini").current()
+    assert current is not None
+    current.verify()
+    code, output = run("merge", tmp_path / "base", current.path, tmp_path / "merged", "-t", "0.25")
+    assert code == 0, output
+    assert json.loads((tmp_path / "merged" / "merge_report.json").read_text())["t"] == 0.25
+    assert "wrote" in output

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import prometheus_client
+from prometheus_client.core import CounterMetricFamily
 from pydantic import Field
 
 from services.runtime import RuntimeSettings, ServiceContext
@@ -23,6 +23,7 @@ from sindbad.errors import InvalidInput, NoModel
 from sindbad.translation.glossary import Glossary
 from sindbad.translation.prompts import language_name
 from sindbad.translation.protocol import Translation
+from sindbad.translation.small_models import prompt_style
 from sindbad.translation.translator import Translator, TranslatorSettings
 from sindbad.v1 import common_pb2, translator_pb2, translator_pb2_grpc
 
@@ -59,7 +60,9 @@ class TranslatorServicer(translator_pb2_grpc.TranslatorServicer):
         from transformers import AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(str(model_dir), local_files_only=True)
-        translator = Translator(self._engine, tokenizer, self._settings.translator, revision=str(version))
+        style = prompt_style(model_dir, self._settings.translator.style)
+        settings = self._settings.translator.model_copy(update={"style": style})
+        translator = Translator(self._engine, tokenizer, settings, revision=str(version))
         await self._engine.load(model_dir, version)
         self._translator = translator
 
@@ -132,9 +135,7 @@ class OutcomeCollector:
 
     def collect(self) -> Iterable[Any]:
         """What prometheus_client calls at every scrape."""
-        family = prometheus_client.core.CounterMetricFamily(
-            "sindbad_translator_texts", "Texts by outcome.", labels=["outcome"]
-        )
+        family = CounterMetricFamily("sindbad_translator_texts", "Texts by outcome.", labels=["outcome"])
         for outcome, count in self._servicer.outcomes.items():
             family.add_metric([outcome], count)
         yield family

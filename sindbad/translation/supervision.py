@@ -150,6 +150,7 @@ class JudgedPairs:
         """Share kept (HALA: 439,592 of about a million)."""
         return len(self.kept) / max(1, len(self.kept) + len(self.rejected))
 
+    @property
     def reasons(self) -> dict[str, int]:
         """Rejections by reason."""
         return dict(Counter(reason.split(":")[0] for _, reason in self.rejected).most_common())

@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from sindbad.translation.training import discard, evaluate_translation, scratch
 
 TRAIN_WORLDS = range(50_000, 50_060)
 HELDOUT_WORLDS = range(59_000, 59_005)
+STEPS, SEED = 1600, 1
 FOLDER = Path(__file__).parents[1] / "demo" / "models" / "teacher"
 
 CARD = """---
@@ -67,7 +69,15 @@ def heldout_pairs(seed: int = 7, count: int = 300) -> list[ParallelPair]:
     return parallel_pairs(worlds, seed, count, kinds=COMMON + RARE, masked_share=0.0)
 
 
-def train(out: Path, *, steps: int, seed: int, batch_size: int = 16, threads: int = 1) -> SFTResult:
+def train_teacher(
+    out: Path,
+    *,
+    steps: int = STEPS,
+    seed: int = SEED,
+    batch_size: int = 16,
+    threads: int = 1,
+    say: Callable[[str], None] = print,
+) -> SFTResult:
     """Train and write the model folder ``out`` (float16), without its card."""
     import torch
 
@@ -84,17 +94,20 @@ def train(out: Path, *, steps: int, seed: int, batch_size: int = 16, threads: in
             ),
             steps=steps, batch_size=batch_size, seed=seed, threads=threads, checkpoint_every=steps,
         )  # fmt: skip
-        model = new_model(TEACHER, tokenizer, seed=seed)
-        result = run_sft(config, model, examples, RunPaths.under(work, "teacher"), on_progress=_print_progress)
+        model = new_model(TEACHER, tokenizer, seed=seed, style=PromptStyle.TEACHER)
+        result = run_sft(config, model, examples, RunPaths.under(work, "teacher"), on_progress=_teller(say))
         save_model_folder(model, work / "tokenizer", out, dtype=torch.float16)
         return result
     finally:
         discard(work)
 
 
-def _print_progress(step: int, steps: int, loss: float) -> None:
-    if step % 100 == 0 or step == steps:
-        print(f"step {step}/{steps}  loss {loss:.3f}", flush=True)
+def _teller(say: Callable[[str], None]) -> Callable[[int, int, float], None]:
+    def tell(step: int, steps: int, loss: float) -> None:
+        if step % 100 == 0 or step == steps:
+            say(f"step {step}/{steps}  loss {loss:.3f}")
+
+    return tell
 
 
 async def evaluate(model_dir: Path, *, threads: int = 1) -> dict[str, Any]:
@@ -120,12 +133,12 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=FOLDER)
-    parser.add_argument("--steps", type=int, default=2500)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     started = time.perf_counter()
-    result = train(arguments.out, steps=arguments.steps, seed=arguments.seed, threads=arguments.threads)
+    result = train_teacher(arguments.out, steps=arguments.steps, seed=arguments.seed, threads=arguments.threads)
     minutes = (time.perf_counter() - started) / 60
     scores = asyncio.run(evaluate(arguments.out, threads=arguments.threads))
     parameters = _parameters(arguments.out)

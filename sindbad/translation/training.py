@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -63,8 +64,7 @@ def train_light(
     chosen = config or LightConfig()
     folder = tokenizer_dir or chosen.start_from or _demo_tokenizer(work / "tokenizer")
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    fresh = chosen.start_from is None
-    model = new_model(chosen.model, tokenizer, seed=chosen.sft.seed) if fresh else load_causal_lm(folder)
+    model = _model(chosen, tokenizer)
     texts = [(translation_prompt(source, chosen.style), target) for source, target in pairs]
     examples = list(examples_of_pairs(tokenizer, texts))
     held = min(chosen.held_back, len(examples) // 10)
@@ -74,6 +74,12 @@ def train_light(
     )  # fmt: skip
     save_model_folder(model, folder, out)
     return result
+
+
+def _model(config: LightConfig, tokenizer: Any) -> Any:
+    if config.start_from is None:
+        return new_model(config.model, tokenizer, seed=config.sft.seed, style=config.style)
+    return load_causal_lm(config.start_from)
 
 
 def _demo_tokenizer(folder: Path) -> Path:

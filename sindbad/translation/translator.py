@@ -60,7 +60,7 @@ class TranslatorSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     style: PromptStyle = PromptStyle.LIGHT
-    """The prompt the model was trained on."""
+    """The prompt the model was trained on; the service prefers what the model's config.json says."""
     sentences: int = 1
     """Sentences a request; 0 sends whole lines. Small models know single sentences only."""
     max_tokens: int = 128

@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -33,11 +34,11 @@ ServicerContext = Any
 Behaviour = Callable[[Any, ServicerContext], Any]
 
 
+@dataclass(frozen=True, slots=True)
 class Undecodable:
-    """Stands for a request whose bytes are no such message."""
+    """Stands for a request whose bytes are no such message. Plain text inside: Ray's proxy pickles it."""
 
-    def __init__(self, cause: Exception) -> None:
-        self.cause = cause
+    cause: str
 
 
 class Guard:
@@ -105,7 +106,7 @@ class Guard:
             code = _code_name(context)
             raise
         except Exception as error:
-            status = to_status(_assign(error, trace_id))
+            status = to_status(assign(error, trace_id))
             code = status[0].name
             await context.abort(status[0], status[1], (*status[2], (TRACE_HEADER, trace_id)))
         finally:
@@ -150,7 +151,7 @@ def decoder(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], An
         try:
             return deserializer(data)
         except Exception as error:
-            return Undecodable(error)
+            return Undecodable(f"{type(error).__name__}: {error}")
 
     return decode
 
@@ -158,7 +159,7 @@ def decoder(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], An
 def decoded(request: Any) -> Any:
     """The request, or for a stream of requests its items, once they are known to be messages."""
     if isinstance(request, Undecodable):
-        raise InvalidInput("the bytes are no message of this method's type", reason="UNDECODABLE") from request.cause
+        raise InvalidInput("the bytes are no message of this method's type", reason="UNDECODABLE")
     return _decoded_stream(request) if hasattr(request, "__aiter__") else request
 
 
@@ -167,7 +168,7 @@ async def _decoded_stream(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
         yield decoded(request)
 
 
-def _assign(error: Exception, trace_id: str) -> SindbadError:
+def assign(error: Exception, trace_id: str) -> SindbadError:
     """Log ``error`` at the level it deserves; what is not ours becomes INTERNAL, with the trace id and no details."""
     if isinstance(error, SindbadError):
         extra = {"reason": error.reason, "side": error.side.value}

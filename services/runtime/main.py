@@ -51,13 +51,13 @@ def _parse(name: str, argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _serve(name: str, settings: SettingsT, build: Build[SettingsT], host_kind: str) -> int:
     if host_kind == "kserve":
-        from services.runtime.hosts import kserve
+        from services.runtime.hosts import kserve_server
 
-        return kserve.serve(name, settings, build)
+        return kserve_server.serve(name, settings, build)
     if host_kind == "ray":
-        from services.runtime.hosts import ray
+        from services.runtime.hosts import ray_serve
 
-        return ray.serve(name, settings, build)
+        return ray_serve.serve(name, settings, build)
     return asyncio.run(_serve_process(name, settings, build))
 
 

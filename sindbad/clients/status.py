@@ -7,6 +7,7 @@ the client raises what the server raised. Without an ErrorInfo (a proxy, another
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -54,6 +55,9 @@ _CLASS_OF_CODE: dict[grpc.StatusCode, type[SindbadError]] = {
     Code.DATA_LOSS: errors.Corrupt,
     Code.ABORTED: errors.PolicyFailure,
 }
+_CLASS_OF_REASON = {cls.default_reason: cls for cls, _ in CODE_OF}
+# A host that loses trailing metadata (Ray Serve's proxy) puts the reason in front of the message.
+_REASON_IN_FRONT = re.compile(r"\[([A-Z][A-Z_]+)\] (.*)", re.DOTALL)
 # gRPC cuts metadata over 8 KiB and then loses the status with it.
 _MESSAGE_LIMIT = 2000
 _METADATA_LIMIT = 500
@@ -111,6 +115,9 @@ def _from_code(code: grpc.StatusCode, message: str) -> SindbadError:
     # gRPC says RESOURCE_EXHAUSTED for a message over the size limit; no retry will make it smaller.
     if code is Code.RESOURCE_EXHAUSTED and "larger than max" in message:
         return errors.InvalidInput(message, reason="MESSAGE_TOO_LARGE")
+    if match := _REASON_IN_FRONT.fullmatch(message):
+        cls = _CLASS_OF_REASON.get(match[1], _CLASS_OF_CODE.get(code, SindbadError))
+        return cls(match[2], reason=match[1])
     cls = _CLASS_OF_CODE.get(code, SindbadError)
     return cls(message, reason=None if cls is not SindbadError else code.name)
 

@@ -49,6 +49,12 @@ def test_a_foreign_status_is_mapped_by_its_code() -> None:
     assert type(from_rpc_error(garbage)) is errors.NotFound
 
 
+def test_a_reason_in_front_of_the_message_stands_in_for_lost_metadata() -> None:
+    error = from_rpc_error(rpc_error(grpc.StatusCode.FAILED_PRECONDITION, "[NO_MODEL] load one\nfirst"))
+    assert type(error) is errors.NoModel
+    assert (error.reason, error.message) == ("NO_MODEL", "load one\nfirst")
+
+
 def test_a_message_that_is_too_large_is_not_worth_a_retry() -> None:
     text = "CLIENT: Received message larger than max (5000 vs. 4096)"
     error = from_rpc_error(rpc_error(grpc.StatusCode.RESOURCE_EXHAUSTED, text))

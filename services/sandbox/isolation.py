@@ -30,6 +30,14 @@ soft, hard = spec["cpu"]
 resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 os.execv(sys.executable, [sys.executable, "-I", "-u", "-X", "utf8", spec["program"]])
 """
+DROP: Final = """\
+import os, sys
+number = int(sys.argv[1])
+os.setgroups([])
+os.setresgid(number, number, number)
+os.setresuid(number, number, number)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,8 @@ class Bubblewrap:
     def command(self, code: str, limits: Limits, scratch: Path) -> Command:
         program = _memory_file(code)
         arguments = [
-            self.bwrap, "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session",
+            *_dropped(), self.bwrap,
+            "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session",
             "--clearenv", "--setenv", "PATH", "/usr/bin", "--setenv", "HOME", "/scratch", "--setenv", "LANG", "C.UTF-8",
             "--cap-drop", "ALL", "--uid", str(NOBODY), "--gid", str(NOBODY), "--hostname", "sandbox",
             *self._files(),
@@ -84,7 +93,7 @@ class Bubblewrap:
             "--perms", "0444", "--ro-bind-data", str(program), "/program/main.py", "--remount-ro", "/",
             *_boot(self.python, "/program/main.py", limits),
         ]  # fmt: skip
-        return Command(arguments, {"pass_fds": (program,), "cwd": "/", **_dropped()}, (program,))
+        return Command(arguments, {"pass_fds": (program,), "cwd": "/"}, (program,))
 
     def _files(self) -> list[str]:
         bound = ["--ro-bind", "/usr", "/usr"]
@@ -138,8 +147,12 @@ def _boot(python: str, program: str, limits: Limits) -> list[str]:
     return [python, "-I", "-c", BOOT, json.dumps(spec)]
 
 
-def _dropped() -> dict[str, Any]:
-    return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+def _dropped() -> list[str]:
+    """A prefix that gives root up.
+
+    Not ``subprocess``'s ``user=``: that forks where it would vfork, and gRPC's fork handlers crash the child now and then.
+    """
+    return [sys.executable, "-I", "-S", "-c", DROP, str(NOBODY)] if os.geteuid() == 0 else []
 
 
 def _memory_file(code: str) -> int:

@@ -294,8 +294,11 @@ class Curator:
             return
         if events[0] != begin:
             raise InvalidInput(f"{self._journal.path} belongs to another pool or configuration; use a new journal")
-        for event in events[1:]:
-            self._state.apply(event)
+        for number, event in enumerate(events[1:], 2):
+            try:
+                self._state.apply(event)
+            except (KeyError, TypeError, ValueError) as error:
+                raise Corrupt(f"{self._journal.path}:{number} is not an event ({error}); restore the journal") from error
 
     def __enter__(self) -> Curator:
         return self

@@ -146,7 +146,7 @@ def test_neither_clue_of_an_intersection_would_do_alone(report: SynthesisReport,
 def test_rejected_candidates_carry_a_true_reason(
     graph: KnowledgeGraph, world: World, packs: list[LanguagePack]
 ) -> None:
-    config = SynthesisConfig(questions=120, mix={"intersection": {2: 1.0, 3: 2.0, 4: 2.0}})
+    config = SynthesisConfig(questions=120, mix={"intersection": {2: 1.0, 3: 2.0, 4: 2.0}}, subgraph_attempts=400)
     made = synthesise(graph, world.world_id, packs, config, 0)
     reasons = {item.reason for item in made.rejected}
     assert {Rejection.NOT_UNIQUE, Rejection.REDUNDANT_CLUE} <= reasons
@@ -168,7 +168,7 @@ def test_the_same_seed_gives_the_same_questions_and_another_seed_others(
 
 
 def test_difficulty_can_be_dialled(graph: KnowledgeGraph, world: World, packs: list[LanguagePack]) -> None:
-    config = SynthesisConfig(questions=20, min_difficulty=3.0, max_difficulty=4.0)
+    config = SynthesisConfig(questions=20, min_difficulty=3.0, max_difficulty=4.0, subgraph_attempts=400)
     made = synthesise(graph, world.world_id, packs, config, 0)
     assert made.questions
     assert all(3.0 <= question.difficulty <= 4.0 for question in made.questions)

@@ -284,7 +284,7 @@ def test_a_line_that_was_overwritten_is_corrupt(tmp_path: Path) -> None:
         curator.next_batch(3)
     journal = tmp_path / "journal.jsonl"
     lines = journal.read_text().splitlines()
-    for damaged in ("not json", lines[-1].replace("q", "x")):
+    for damaged in ("not json", lines[-1].replace('"q', '"x', 3)):
         journal.write_text("\n".join([*lines[:-1], damaged]) + "\n")
         with pytest.raises(Corrupt):
             opened(tmp_path)

@@ -12,15 +12,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sindbad.engines.checkpoint import TensorReader, read_config, read_tensors
+from sindbad.engines.checkpoint import TensorReader, read_tensors
+from sindbad.engines.lfm2_config import Lfm2Config, read_lfm2_config
 from sindbad.engines.slot_cache import CacheShape, DecodingWindow, PrefillWindow, SlotCache, Window
-from sindbad.errors import EngineFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +59,12 @@ class Lfm2Model:
     """Weights and forward passes. Holds no request's state: that is the cache's."""
 
     def __init__(self, model_dir: Path, dtype: torch.dtype, device: str) -> None:
-        from transformers import Lfm2Config
-
-        read_config(model_dir)
-        config = Lfm2Config.from_pretrained(model_dir)
-        self._check(config, model_dir)
+        config = read_lfm2_config(model_dir)
         self.vocabulary_size: int = config.vocab_size
         self.max_positions: int = config.max_position_embeddings
         self._epsilon: float = config.norm_eps
         self._heads, self._kv_heads = config.num_attention_heads, config.num_key_value_heads
-        self._head_width: int = getattr(config, "head_dim", None) or config.hidden_size // self._heads
+        self._head_width: int = config.head_width
         reader = TensorReader(read_tensors(model_dir, dtype, device), model_dir)
         self._read(reader, config)
         reader.finish()
@@ -81,15 +76,8 @@ class Lfm2Model:
             channels=config.hidden_size,
         )  # fmt: skip
 
-    @staticmethod
-    def _check(config: Any, model_dir: Path) -> None:
-        if config.model_type != "lfm2":
-            raise EngineFailure(f"{model_dir} holds {config.model_type}, not lfm2", reason="BAD_MODEL_DIR")
-        if (config.rope_parameters or {}).get("rope_type", "default") != "default":
-            raise EngineFailure(f"{model_dir}: only the default rotary embedding is supported for LFM2")
-
     # ---- weights
-    def _read(self, reader: TensorReader, config: Any) -> None:
+    def _read(self, reader: TensorReader, config: Lfm2Config) -> None:
         width = config.hidden_size
         self._embedding = reader.take("model.embed_tokens.weight", config.vocab_size, width)
         self._final_norm = reader.take("model.embedding_norm.weight", width)
@@ -104,8 +92,8 @@ class Lfm2Model:
             self._layers.append(self._layer(reader, config, f"model.layers.{number}.", kind, counts[kind]))
             counts[kind] += 1
 
-    def _layer(self, reader: TensorReader, config: Any, prefix: str, kind: str, index: int) -> _Layer:
-        width, inner = config.hidden_size, _inner_width(config)
+    def _layer(self, reader: TensorReader, config: Lfm2Config, prefix: str, kind: str, index: int) -> _Layer:
+        width, inner = config.hidden_size, config.inner_width
         operator = (self._attention if kind == "full_attention" else self._convolution)(reader, config, prefix)
         gate = reader.take(prefix + "feed_forward.w1.weight", inner, width)
         up = reader.take(prefix + "feed_forward.w3.weight", inner, width)
@@ -118,7 +106,7 @@ class Lfm2Model:
             down=reader.take(prefix + "feed_forward.w2.weight", width, inner),
         )
 
-    def _attention(self, reader: TensorReader, config: Any, prefix: str) -> _Attention:
+    def _attention(self, reader: TensorReader, config: Lfm2Config, prefix: str) -> _Attention:
         width, head = config.hidden_size, self._head_width
         rows = (self._heads * head, self._kv_heads * head, self._kv_heads * head)
         parts = [
@@ -134,7 +122,7 @@ class Lfm2Model:
         )
 
     @staticmethod
-    def _convolution(reader: TensorReader, config: Any, prefix: str) -> _Convolution:
+    def _convolution(reader: TensorReader, config: Lfm2Config, prefix: str) -> _Convolution:
         width, kernel = config.hidden_size, config.conv_L_cache
 
         def bias(name: str, size: int) -> Tensor | None:
@@ -149,9 +137,9 @@ class Lfm2Model:
             project_out_bias=bias("out_proj", width),
         )
 
-    def _set_rope(self, config: Any, dtype: torch.dtype, device: str) -> None:
+    def _set_rope(self, config: Lfm2Config, dtype: torch.dtype, device: str) -> None:
         exponents = torch.arange(0, self._head_width, 2, dtype=torch.float32) / self._head_width
-        self._frequencies = (1.0 / (config.rope_parameters["rope_theta"] ** exponents)).to(device)
+        self._frequencies = (1.0 / (config.rope_theta**exponents)).to(device)
         self._rope_dtype = dtype
 
     # ---- forward
@@ -225,14 +213,3 @@ def _convolve(hidden_nSM: Tensor, weights: _Convolution, index: int, window: Win
     if weights.kernel_bias is not None:
         out = out + weights.kernel_bias
     return F.linear(gate_out * out, weights.project_out, weights.project_out_bias)
-
-
-def _inner_width(config: Any) -> int:
-    """Lfm2MLP's adjustment of intermediate_size (modeling_lfm2.py)."""
-    size: int = config.intermediate_size
-    if config.block_auto_adjust_ff_dim:
-        size = int(2 * size / 3)
-        if config.block_ffn_dim_multiplier is not None:
-            size = int(config.block_ffn_dim_multiplier * size)
-            size = config.block_multiple_of * ((size + config.block_multiple_of - 1) // config.block_multiple_of)
-    return size

@@ -189,3 +189,37 @@ def test_calm_threads_sets_the_environment_of_children(monkeypatch: pytest.Monke
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     calm_threads()
     assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tie_word_embeddings": False, "conv_bias": True},
+        {"conv_L_cache": 4, "num_key_value_heads": 4},
+        {"block_auto_adjust_ff_dim": True, "block_multiple_of": 32, "num_key_value_heads": 1},
+        {"layer_types": ["full_attention", "full_attention", "conv", "conv"], "norm_eps": 1e-3},
+    ],
+)
+async def test_every_option_of_the_architecture_is_exact(tmp_path: Path, changes: dict[str, Any]) -> None:
+    import torch
+    from transformers import Lfm2Config, Lfm2ForCausalLM
+
+    torch.manual_seed(3)
+    values = {
+        "vocab_size": 300, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 4,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "block_auto_adjust_ff_dim": False,
+        "layer_types": ["conv", "full_attention", "conv", "full_attention"], "initializer_range": 0.3,
+        "max_position_embeddings": 256,
+    }  # fmt: skip
+    model = Lfm2ForCausalLM(Lfm2Config(**(values | changes)))
+    for name, parameter in model.named_parameters():
+        if name.endswith(("bias", "norm.weight")):
+            torch.nn.init.normal_(parameter, 0.7, 0.3)
+    model.save_pretrained(tmp_path)
+    async with serving(tmp_path) as engine:
+        prompt = list(range(5, 40))
+        first = await complete(engine, prompt, SamplingParams(max_tokens=15, seed=1))
+        assert first.logprobs == pytest.approx(plain_logprobs(tmp_path, prompt, first.token_ids), abs=1e-4)
+        longer = [*prompt, *first.token_ids, 9, 8, 7]
+        second = await complete(engine, longer, SamplingParams(max_tokens=15, seed=2))
+        assert second.logprobs == pytest.approx(plain_logprobs(tmp_path, longer, second.token_ids), abs=1e-4)

@@ -52,6 +52,17 @@ def derive_seed(run_seed: int, trajectory_id: str, turn: int) -> int:
     return int.from_bytes(digest, "big") >> 33
 
 
+def _at_most(completion: Completion, tokens: int) -> Completion:
+    if len(completion.token_ids) <= tokens:
+        return completion
+    return Completion(
+        completion.token_ids[:tokens],
+        completion.logprobs[:tokens],
+        completion.weight_versions[:tokens],
+        FinishReason.LENGTH,
+    )
+
+
 class Episode:
     """One attempt in progress.
 
@@ -134,7 +145,11 @@ class Episode:
     # -- turns -------------------------------------------------------------------------------------------------------
 
     def accept_turn(self, completion: Completion) -> Turn:
-        """Append what the policy sampled and decide what follows: a call, an error observation, or the end."""
+        """Append what the policy sampled and decide what follows: a call, an error observation, or the end.
+
+        More tokens than :meth:`sampling` asked for are cut off: no driver or engine can exceed the context limit.
+        """
+        completion = _at_most(completion, self.sampling().max_tokens)
         ids = list(completion.token_ids)
         self.refusal = None
         self.segment.append_sampled(ids, list(completion.logprobs), list(completion.weight_versions))

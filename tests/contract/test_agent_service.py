@@ -85,7 +85,7 @@ async def serve(add: Any, servicer: Any, name: str) -> RunningService:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110  (what is watched belongs to the other side of a connection)
             await asyncio.sleep(0.005)
 

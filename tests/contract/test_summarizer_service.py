@@ -17,7 +17,8 @@ from sindbad.clients import SummarizerClient
 from sindbad.errors import InvalidInput, NoModel
 from sindbad.v1 import policy_pb2_grpc
 from tests.contract.malformed import assert_survives_malformed
-from tests.contract.test_agent_service import ScriptedEngine, serve
+from tests.contract.test_agent_service import ScriptedEngine, serve, until
+from tests.tiny_models import save_tiny_lfm2
 from tests.unit.agent.scripted import byte_tokenizer, make_chat, visit
 
 QUESTION = "Korim Sel was founded by a person who was born in which city?"
@@ -106,7 +107,7 @@ async def test_an_empty_question_is_refused() -> None:
 
 def test_a_default_writer_that_can_not_exist_is_a_configuration_error() -> None:
     for settings in ({"writer": "policy"}, {"writer": "model"}, {"policy": ("127.0.0.1:1",)}):
-        with pytest.raises(ValueError, match="policy|engine"):
+        with pytest.raises(ValueError, match=r"policy|engine"):
             SummarizerSettings(**settings)
 
 
@@ -115,3 +116,30 @@ async def test_two_hundred_malformed_requests_leave_it_standing() -> None:
         seen = await assert_survives_malformed(service.address, ["sindbad.v1.Summarizer"])
         assert seen["INVALID_ARGUMENT"] > 100
         assert (await ask(service.address)).text == FACT
+
+
+@pytest.mark.slow
+async def test_a_published_model_makes_the_service_ready_and_writes(tmp_path: Path) -> None:
+    from sindbad.weights import WeightStore
+
+    store = WeightStore(tmp_path / "store")
+    settings = {
+        "writer": "model",
+        "engine": {"kind": "transformers", "threads": 1},
+        "model": {"store": store.root, "poll_seconds": 0.05},
+        "context_limit": 400,
+        "max_tokens": 24,
+        "attempts": 1,
+    }
+    async with summarizer(**settings) as service:
+        assert service.context.serving["sindbad.v1.Summarizer"] is False
+        with pytest.raises(NoModel):
+            await ask(service.address)
+        folder = save_tiny_lfm2(tmp_path / "model")
+        byte_tokenizer().save(str(folder / "tokenizer.json"))
+        store.publish(folder)
+        await until(lambda: service.context.serving["sindbad.v1.Summarizer"])
+        summary = await ask(service.address)
+        assert summary.by is Writer.MODEL or summary.fallback_reason == "EMPTY_SUMMARY"
+        assert 0 < summary.completion_tokens <= 24
+        assert 0 < summary.prompt_tokens < 400

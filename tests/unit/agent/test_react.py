@@ -9,6 +9,7 @@ from sindbad.agent.config import AgentConfig, OnFormatViolation, OnMalformedCall
 from sindbad.agent.events import Answered, Finished, Malformed, Observed, Started, TextSampled, Thought, ToolCalled
 from sindbad.agent.react import Episode, derive_seed
 from sindbad.agent.trajectory import EnvironmentKind, Termination, Trajectory
+from sindbad.engines.protocol import Completion, FinishReason
 from sindbad.errors import DeadlineExceeded, InvalidInput, NoModel, ToolFailure, Unavailable
 from sindbad.tools.environment import ToolCall
 from tests.unit.agent.scripted import DictionaryTools, ScriptedPolicy, answer, make_chat, make_task, visit
@@ -119,6 +120,15 @@ async def test_a_full_context_is_a_failure_and_the_limit_is_never_exceeded() -> 
         assert all(len(segment) <= limit for segment in trajectory.segments)
         assert trajectory.termination in {Termination.CONTEXT_EXHAUSTED, Termination.ANSWER}
         assert (trajectory.reward == 0.0) == (trajectory.termination is Termination.CONTEXT_EXHAUSTED)
+
+
+def test_an_engine_that_ignores_its_limit_can_not_exceed_the_context() -> None:
+    config = CONFIG.model_copy(update={"context_limit": 150})
+    episode = Episode(make_task(), CHAT, config, environment=EnvironmentKind.SIMULATED)
+    ids = CHAT.assistant_turn("far too long " * 20, answer="Tavel")
+    episode.accept_turn(Completion(tuple(ids), (0.0,) * len(ids), (1,) * len(ids), FinishReason.STOP))
+    assert len(episode.segment) == 150
+    assert episode.trajectory.termination is Termination.CONTEXT_EXHAUSTED
 
 
 async def test_a_turn_that_is_too_long_is_told_from_a_full_context() -> None:

@@ -150,7 +150,7 @@ def _boot(python: str, program: str, limits: Limits) -> list[str]:
 def _dropped() -> list[str]:
     """A prefix that gives root up.
 
-    Not ``subprocess``'s ``user=``: that forks where it would vfork, and gRPC's fork handlers crash the child now and then.
+    Not ``subprocess``'s ``user=``: that forks where it would vfork, and gRPC's fork handlers then crash some children.
     """
     return [sys.executable, "-I", "-S", "-c", DROP, str(NOBODY)] if os.geteuid() == 0 else []
 

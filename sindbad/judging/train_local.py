@@ -42,7 +42,7 @@ class JudgeTraining(BaseModel):
     learning_rate: float = Field(default=3e-3, gt=0)
     """AdamW's peak."""
     copying: float = Field(default=0.3, ge=0)
-    """Weight of the language-model loss on the prompt: predicting a repeated name is how comparing it is learnt."""
+    """Weight of the language-model loss on right answers: predicting a repeated name is how comparing it is learnt."""
     hidden_size: int = 64
     """Width; a multiple of 32."""
     layers: int = 4
@@ -64,36 +64,44 @@ def new_judge(config: JudgeTraining, tokenizer: Any) -> Any:
 
 
 def encode(cases: Sequence[LabelledCase], tokenizer: Any) -> tuple[Any, Any, Any]:
-    """(ids_BT, prompt_mask_BT, reply_mask_BT), right-padded. The masks say which tokens are *predicted* as what."""
+    """(ids_BT, copied_BT, reply_BT), right-padded; the masks weigh the tokens that are to be *predicted*.
+
+    Copied are right answers in the prompt; everything else there cannot be predicted and would only add noise. Of a
+    reply the first token is the decision and weighs 1, the others 0.2.
+    """
     import torch
 
     chat = plain_chat(tokenizer)
     rows = []
     for case in cases:
-        prompt = user_turn_ids(tokenizer, SMALL.render(case.request))
+        text = SMALL.render(case.request)
+        prompt = user_turn_ids(tokenizer, text)
         reply = [*chat.encode_text(REPLIES[case.correct]), chat.end_of_turn_id]
-        rows.append((prompt, reply))
-    longest = max(len(prompt) + len(reply) for prompt, reply in rows)
+        answer = len(chat.encode_text(text)) - len(chat.encode_text(text.partition("\n")[0] + "\n"))
+        rows.append((prompt, reply, answer if case.correct else 0))
+    longest = max(len(prompt) + len(reply) for prompt, reply, _ in rows)
+    closing = len(user_turn_ids(tokenizer, "")) - user_turn_ids(tokenizer, "").index(chat.end_of_turn_id)
     ids_BT = torch.full((len(rows), longest), int(tokenizer.pad_token_id))
-    prompt_BT, reply_BT = torch.zeros(len(rows), longest), torch.zeros(len(rows), longest)
-    for index, (prompt, reply) in enumerate(rows):
+    copied_BT, reply_BT = torch.zeros(len(rows), longest), torch.zeros(len(rows), longest)
+    for index, (prompt, reply, answer) in enumerate(rows):
         end = len(prompt) + len(reply)
         ids_BT[index, :end] = torch.tensor([*prompt, *reply])
-        prompt_BT[index, 1 : len(prompt)] = 1
-        reply_BT[index, len(prompt) : end] = 1
-    return ids_BT, prompt_BT, reply_BT
+        copied_BT[index, len(prompt) - closing - answer : len(prompt) - closing] = 1
+        reply_BT[index, len(prompt)] = 1
+        reply_BT[index, len(prompt) + 1 : end] = 0.2
+    return ids_BT, copied_BT, reply_BT
 
 
 def loss_of(model: Any, batch: tuple[Any, Any, Any], copying: float) -> Any:
-    """Mean negative log-likelihood of the replies, plus ``copying`` times that of the prompts."""
+    """Mean negative log-likelihood of the replies, plus ``copying`` times that of the right answers."""
     import torch.nn.functional as functional
 
-    ids_BT, prompt_BT, reply_BT = batch
+    ids_BT, copied_BT, reply_BT = batch
     logits_BTV = model(input_ids=ids_BT).logits[:, :-1]
     nll_BT = functional.cross_entropy(logits_BTV.transpose(1, 2).float(), ids_BT[:, 1:], reduction="none")
     reply = (nll_BT * reply_BT[:, 1:]).sum() / reply_BT[:, 1:].sum()
-    prompt = (nll_BT * prompt_BT[:, 1:]).sum() / prompt_BT[:, 1:].sum()
-    return reply + copying * prompt
+    copied = (nll_BT * copied_BT[:, 1:]).sum() / copied_BT[:, 1:].sum().clamp(min=1)
+    return reply + copying * copied
 
 
 def train(config: JudgeTraining, tokenizer: Any, *, progress: bool = True) -> tuple[Any, int, float]:

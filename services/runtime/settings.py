@@ -40,7 +40,7 @@ class RuntimeSettings(Settings):
     """Address of the Prometheus endpoint."""
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
     """Port of the Prometheus endpoint; unset means none, 0 takes a free one."""
-    http_port: int = Field(default=8080, ge=1, le=65535)
+    kserve_http_port: int = Field(default=8080, ge=1, le=65535)
     """Port of KServe's REST endpoints; the kserve host alone has them."""
     max_concurrency: int = Field(default=64, ge=1)
     """Requests handled at once."""

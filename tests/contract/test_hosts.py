@@ -58,7 +58,12 @@ class Hosted:
 
 def start(kind: str, folder: Path, model: Path | None) -> Hosted:
     port, http_port = free_ports(2)
-    settings = [f"port={port}", f"http_port={http_port}", "drain_seconds=1", "engine={kind: transformers, threads: 1}"]
+    settings = [
+        f"port={port}",
+        f"kserve_http_port={http_port}",
+        "drain_seconds=1",
+        "engine={kind: transformers, threads: 1}",
+    ]
     settings += [f"model.directory={model}", "model.version=3"] if model else []
     command = [sys.executable, "-m", "services.policy", "--host-kind", kind]
     for setting in settings:

@@ -40,7 +40,7 @@ def serve(name: str, settings: SettingsT, build: Build[SettingsT]) -> int:
         """KServe's server with the runtime's gRPC server among its servers."""
 
         def __init__(self) -> None:
-            super().__init__(http_port=settings.http_port, enable_grpc=False, workers=1)
+            super().__init__(http_port=settings.kserve_http_port, enable_grpc=False, workers=1)
             self.presence = Presence(name)
             # KServe refuses to start without a ready model; readiness follows the service from then on.
             self.presence.ready = True

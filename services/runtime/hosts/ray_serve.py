@@ -71,7 +71,8 @@ def deploy(name: str, settings: SettingsT, build: Build[SettingsT], *, replicas:
         # Ray's default of one core a replica leaves a small machine waiting for ever, without a word.
         ray_actor_options={"num_cpus": 0},
     )
-    ray_serve.run(deployment.bind(name, settings, build), name=name, route_prefix=None)
+    # Without a route the proxies, the gRPC one among them, do not know the application.
+    ray_serve.run(deployment.bind(name, settings, build), name=name, route_prefix=f"/{name}")
 
 
 def shut_down() -> None:
@@ -89,10 +90,11 @@ def methods_of(name: str) -> list[MethodDescriptor]:
     return list(descriptor_pool.Default().FindServiceByName(_service_name(name)).methods)
 
 
-def __getattr__(name: str) -> Callable[[Any], None]:
+def __getattr__(name: str) -> Callable[[Any, Any], None]:
     """``add_<service>_to_server``: Ray takes servicer functions by import path, and there is one for each service."""
     if name.startswith("add_") and name.endswith("_to_server"):
-        return lambda server: add_to_server(name.removeprefix("add_").removesuffix("_to_server"), server)
+        service = name.removeprefix("add_").removesuffix("_to_server")
+        return lambda _, server: add_to_server(service, server)
     raise AttributeError(name)
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from sindbad.questions.store import load_questions, save_questions
 from sindbad import atomic
 from sindbad.questions.question import Question
+from sindbad.questions.store import load_questions, save_questions
 from sindbad.training.curator import Curator, CuratorConfig, Outcome
 
 QUESTIONS, PROFILE = "questions.jsonl", "profile.json"

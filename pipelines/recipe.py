@@ -24,7 +24,7 @@ COMPONENTS = {
     "evaluate_base": "evaluate", "evaluate_sft": "evaluate", "evaluate_merged": "evaluate",
     "evaluate_rl_sim": "evaluate", "evaluate_rl_live": "evaluate", "evaluate_react": "evaluate", "report": "report",
 }  # fmt: skip
-"""Stage -> the component's file, in the order in which the stages run."""
+"""Stage -> the file in pipelines/stages, in the order in which the stages run."""
 
 
 class Budgeted(BaseModel):
@@ -59,7 +59,7 @@ class MissionRecipe(BaseModel):
     def stage(self, name: str, run: Path) -> Stage:
         """The stage as the pipeline carries it."""
         chosen = self.stages[name]
-        digest = code_digest(f"pipelines.components.{COMPONENTS[name]}")
+        digest = code_digest(f"pipelines.stages.{COMPONENTS[name]}")
         settings = checked_settings(name, chosen.settings)
         return Stage(name, str(run.resolve()), chosen.budget_seconds, settings, _with_settings(digest, settings))
 
@@ -91,7 +91,7 @@ def load_recipe(path: str | Path, assignments: tuple[str, ...] = ()) -> MissionR
 
 def checked_settings(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings with every default filled in, so that the digest covers them."""
-    model = import_module(f"pipelines.components.{COMPONENTS[name]}").SETTINGS
+    model = import_module(f"pipelines.stages.{COMPONENTS[name]}").SETTINGS
     return resolve(model, settings, source=f"stages.{name}").model_dump(mode="json")
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from pydantic import BaseModel, ConfigDict
 from sindbad import atomic
 
 OWNER_VARIABLE = "SINDBAD_OWNER_PID"
+BEGAN, SAID, ENDED = "▶", "│", "■"
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
@@ -80,7 +80,7 @@ class Stage:
 
     def say(self, text: str) -> None:
         """One progress line."""
-        print(f"  {self.name} · {text}", flush=True)
+        print(f"{SAID} {self.name} · {text}", flush=True)
 
 
 @contextmanager
@@ -90,13 +90,20 @@ def running(payload: str) -> Iterator[Stage]:
     _calm_threads()
     _die_with_owner()
     started = time.monotonic()
-    print(f"▶ {stage.name} (budget {stage.budget_seconds:.0f} s)", flush=True)
+    print(f"{BEGAN} {stage.name} (budget {stage.budget_seconds:.0f} s)", flush=True)
     try:
         yield stage
-    finally:
-        total = _add_wall_time(stage, time.monotonic() - started)
+    except BaseException:
+        _add_wall_time(stage, time.monotonic() - started, done=False)
+        raise
+    total = _add_wall_time(stage, time.monotonic() - started, done=True)
     mark = "" if total <= stage.budget_seconds else "  ← over budget"
-    print(f"✔ {stage.name}: {total:.0f} s of {stage.budget_seconds:.0f} s{mark}", flush=True)
+    print(f"{ENDED} {stage.name}: {total:.0f} s of {stage.budget_seconds:.0f} s{mark}", flush=True)
+
+
+def is_progress(line: str) -> bool:
+    """Whether a line of a pipeline's output is a step's own (KFP's runner prints a great deal around them)."""
+    return line.strip().startswith((f"{BEGAN} ", f"{SAID} ", f"{ENDED} "))
 
 
 def wall_seconds(run_dir: Path) -> dict[str, float]:
@@ -105,7 +112,7 @@ def wall_seconds(run_dir: Path) -> dict[str, float]:
     return {file.stem: json.loads(file.read_text())["wall_seconds"] for file in files}
 
 
-def _add_wall_time(stage: Stage, seconds: float) -> float:
+def _add_wall_time(stage: Stage, seconds: float, *, done: bool) -> float:
     path = stage.folder("stages") / f"{stage.name}.json"
     before = json.loads(path.read_text()) if path.exists() else {}
     same = before.get("digest") == stage.digest
@@ -115,7 +122,7 @@ def _add_wall_time(stage: Stage, seconds: float) -> float:
         "budget_seconds": stage.budget_seconds,
         "first_ended": before.get("first_ended", time.time()),
         "digest": stage.digest,
-        "done": sys.exc_info()[0] is None,
+        "done": done,
     }
     atomic.write_json(path, record)
     return total

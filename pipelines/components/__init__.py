@@ -1,1 +1,1 @@
-"""One file a step: a plain function that does the work, and the KFP component that calls it."""
+"""One file a step: the KFP component; what it does is in `pipelines.stages`."""

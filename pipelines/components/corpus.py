@@ -1,97 +1,8 @@
-"""HALA step 4: instructions and trajectories translated through the translator service; tool calls run again in Arabic."""
+"""KFP component of `pipelines/stages/corpus.py`."""
 
 from kfp.dsl import Dataset, Input, Metrics, Model, Output
-from pydantic import BaseModel, ConfigDict
 
-from pipelines.crew import CrewSettings
 from pipelines.step import step
-from sindbad.corpus.filters import FilterSettings
-from sindbad.corpus.trajectories import TrajectoryTranslation
-
-
-class CorpusSettings(BaseModel):
-    """How the corpus is translated."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    crew: CrewSettings
-    """The agent's limits, and the environment in which tool calls are executed again."""
-    trajectories: TrajectoryTranslation = TrajectoryTranslation()
-    """What must survive for a trajectory to be kept."""
-    filters: FilterSettings = FilterSettings()
-    """Thresholds of the instruction filters."""
-
-
-SETTINGS = CorpusSettings
-
-
-async def translate(
-    stage_json: str,
-    encyclopedia_path: str,
-    trajectories_path: str,
-    instructions_path: str,
-    base_path: str,
-    translator_path: str,
-    translated_path: str,
-) -> dict[str, float]:
-    """Write Arabic trajectories (Parquet) and instructions (prompt/completion JSONL) below ``translated_path``."""
-    import json
-    from collections import Counter
-    from pathlib import Path
-
-    from pipelines.crew import crew, serve, translator
-    from pipelines.encyclopedia import read_encyclopedia
-    from pipelines.stage import running
-    from sindbad import atomic
-    from sindbad.agent.store import append, read
-    from sindbad.corpus.ledger import Ledger
-    from sindbad.corpus.records import read_jsonl, write_jsonl
-    from sindbad.corpus.trajectories import translate_trajectories
-    from sindbad.corpus.translate import TranslatorIdentity, translate_corpus
-    from sindbad.translation.glossary import Glossary
-    from sindbad.translation.translator import TranslatorSettings
-
-    with running(stage_json) as stage:
-        settings = stage.parse(CorpusSettings)
-        worlds = read_encyclopedia(Path(encyclopedia_path)).worlds("train")
-        glossaries = {world.world_id: Glossary(world.glossary()) for world in worlds}
-        version = await serve(stage, "translator", translator_path)
-        identity = TranslatorIdentity(version.manifest_sha256, TranslatorSettings().decoding())
-        records, dropped = [], Counter[str]()
-        async with translator(stage) as client:
-            with Ledger(stage.folder("corpus") / "ledger.sqlite") as ledger:
-                by_world: dict[str, list] = {}
-                for record in read_jsonl(Path(instructions_path)):
-                    by_world.setdefault(record.metadata["world_id"], []).append(record)
-                for world_id, own in by_world.items():
-                    kept, report = await translate_corpus(
-                        own, client, ledger, identity, glossary=glossaries[world_id], filters=settings.filters
-                    )
-                    records += kept
-                    dropped.update(report.dropped)
-            stage.say(f"{len(records)} instructions kept, dropped: {dict(dropped) or 'none'}")
-            english = list(read(Path(trajectories_path)))
-            async with crew(stage, settings.crew, base_path) as agent:
-                arabic, moved = await translate_trajectories(
-                    english, client, agent.environment, agent.tokenizer, glossaries,
-                    agent=settings.crew.agent, settings=settings.trajectories,
-                )  # fmt: skip
-        stage.say(f"{moved.kept} of {moved.trajectories} trajectories kept, dropped: {moved.dropped or 'none'}")
-        folder = Path(translated_path)
-        folder.mkdir(parents=True, exist_ok=True)
-        append(folder / "trajectories", arabic)
-        write_jsonl(folder / "instructions-full.jsonl", records)
-        pairs = (dict(zip(("prompt", "completion"), record.prompt_and_completion(), strict=True)) for record in records)
-        atomic.write_text(folder / "instructions.jsonl", "".join(json.dumps(p, ensure_ascii=False) + "\n" for p in pairs))
-        waterfall = {"instructions": dict(dropped), "trajectories": moved.dropped}
-        atomic.write_json(stage.folder("corpus") / "waterfall.json", waterfall)
-        return {
-            "instructions": len(records),
-            "instructions_dropped": sum(dropped.values()),
-            "trajectories": moved.trajectories,
-            "trajectories_kept": moved.kept,
-            **{f"dropped_{name}": count for name, count in moved.dropped.items()},
-        }
 
 
 @step
@@ -109,7 +20,7 @@ def translate_corpus(
     import asyncio
 
     from pipelines.artifacts import log_metrics
-    from pipelines.components.corpus import translate
+    from pipelines.stages.corpus import translate
 
     work = translate(
         stage, encyclopedia.path, trajectories.path, instructions.path, base.path, translator.path, translated.path

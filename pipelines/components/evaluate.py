@@ -1,54 +1,8 @@
-"""Held-out questions in both languages, asked of one model, one attempt each."""
+"""KFP component of `pipelines/stages/evaluate.py`."""
 
 from kfp.dsl import Dataset, Input, Metrics, Model, Output
-from pydantic import BaseModel, ConfigDict, Field
 
-from pipelines.crew import CrewSettings
 from pipelines.step import step
-
-
-class EvaluateSettings(BaseModel):
-    """One evaluation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    crew: CrewSettings
-    """The agent and its environment."""
-    questions: int = Field(200, ge=1)
-    """How many, evenly over the languages; the same ones for every model."""
-    in_flight: int = Field(64, ge=1)
-    """Attempts at once."""
-    seed: int = 0
-    """Of the sampling."""
-
-
-SETTINGS = EvaluateSettings
-
-
-async def measure(stage_json: str, questions_path: str, policy_path: str, outcomes_path: str) -> dict[str, float]:
-    """Write outcomes (one a question) and the trajectories beside them; return success overall and by language."""
-    from pathlib import Path
-
-    from pipelines.crew import judged_episode, serve
-    from pipelines.outcomes import write_outcomes
-    from pipelines.questions import evenly_by_language
-    from pipelines.stage import running
-    from sindbad.evaluation.agent import EvaluationConfig, evaluate_agent
-    from sindbad.questions.store import load_questions
-
-    with running(stage_json) as stage:
-        settings = stage.parse(EvaluateSettings)
-        crew = settings.crew
-        chosen = evenly_by_language(load_questions(questions_path), settings.questions)
-        version = await serve(stage, "policy", policy_path)
-        config = EvaluationConfig(in_flight=settings.in_flight, seed=settings.seed)
-        async with judged_episode(stage, crew, policy_path, min_version=version.number) as episode:
-            found = await evaluate_agent(episode, chosen, config, name=stage.name, journals=stage.scratch("journals"))
-        write_outcomes(Path(outcomes_path), found, paradigm=crew.agent.paradigm, context_limit=crew.agent.context_limit)
-        languages = {f"success_{name}": value for name, value in found.by("language").items()}
-        rates = {"success": found.success.value, **languages}
-        stage.say(" · ".join(f"{name} {value:.1%}" for name, value in rates.items()) + f" · {len(chosen)} questions")
-        return {**rates, "questions": len(chosen), "seconds": found.seconds}
 
 
 @step
@@ -59,6 +13,6 @@ def evaluate(
     import asyncio
 
     from pipelines.artifacts import log_metrics
-    from pipelines.components.evaluate import measure
+    from pipelines.stages.evaluate import measure
 
     log_metrics(metrics, asyncio.run(measure(stage, questions.path, policy.path, outcomes.path)))

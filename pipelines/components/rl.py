@@ -1,87 +1,8 @@
-"""ReSum-GRPO against the services: simulated or live is a setting, nothing else changes (WebSailor-V2 §4.2, ReSum §3.3)."""
+"""KFP component of `pipelines/stages/rl.py`."""
 
 from kfp.dsl import HTML, Dataset, Input, Metrics, Model, Output
-from pydantic import BaseModel, ConfigDict
 
-from pipelines.crew import CrewSettings
 from pipelines.step import step
-from sindbad.training.curator import CuratorConfig
-from sindbad.training.grpo import GRPOConfig
-
-
-class RLSettings(BaseModel):
-    """One GRPO stage."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    grpo: GRPOConfig
-    """The learner, its rollouts and its schedule."""
-    crew: CrewSettings
-    """The agent and its environment."""
-    curator: CuratorConfig = CuratorConfig()
-    """When mastered questions leave."""
-
-
-SETTINGS = RLSettings
-
-
-async def train(
-    stage_json: str, policy_path: str, questions_path: str, model_path: str, page_path: str
-) -> dict[str, float]:
-    """Train (or resume) and write the trained folder and the reward curve."""
-    from pathlib import Path
-
-    from pipelines.artifacts import metrics_page, training_paths
-    from pipelines.crew import judged_episode, serve, wait_for_version
-    from pipelines.pool import open_curator, read_pool
-    from pipelines.stage import running
-    from sindbad.agent.store import append
-    from sindbad.training.publish import StorePublisher
-    from sindbad.training.run import run_grpo
-    from sindbad.training.sft import load_causal_lm, save_model_folder
-    from sindbad.training.sources import CuratedQuestions
-    from sindbad.weights import WeightStore
-
-    with running(stage_json) as stage:
-        settings = stage.parse(RLSettings)
-        config, crew = settings.grpo, settings.crew
-        paths = training_paths(stage)
-        store = WeightStore(stage.folder("models", "policy"))
-        if not any(paths.checkpoints.glob("*")):
-            await serve(stage, "policy", policy_path)
-        model = load_causal_lm(policy_path)
-        questions = read_pool(Path(questions_path))
-        trajectories = stage.scratch("trajectories")
-
-        def progress(step: int, steps: int, metrics: dict[str, float]) -> None:
-            stage.say(
-                f"step {step}/{steps} · success {metrics['success']:.2f} · mixed groups {metrics['groups_mixed']:.0f}/{metrics['groups']:.0f} "
-                f"· {metrics['rollout_tokens_per_second']:,.0f} tok/s · {metrics['seconds']:.0f} s"
-            )
-
-        async def published(version: int, _folder: Path) -> None:
-            await wait_for_version(stage.run, "policy", version)
-
-        curator = open_curator(Path(questions_path), stage.scratch("curator") / "journal.jsonl", settings.curator)
-        async with judged_episode(stage, crew, policy_path) as episode:
-            source = CuratedQuestions(curator, questions, config.rollout.groups, seed=config.seed)
-            result = await run_grpo(
-                config,
-                model,
-                episode=episode,
-                questions=source,
-                publisher=StorePublisher(store, like=Path(policy_path), stage=stage.name),
-                paths=paths,
-                stage=stage.name,
-                on_published=published,
-                store_trajectories=lambda number, made: append(trajectories / f"step-{number:05d}", made) and None,
-                on_step=progress,
-            )
-            stage.say("curator: " + ", ".join(f"{name} {value}" for name, value in curator.summary().items()))
-        curator.close()
-        save_model_folder(model, Path(policy_path), Path(model_path))
-        metrics_page(paths.metrics, Path(page_path), stage.name, {"success": "success of the rollouts"})
-        return {"steps": result.steps, "version": result.version, "seconds": result.seconds, **result.last}
 
 
 @step
@@ -97,6 +18,6 @@ def grpo(
     import asyncio
 
     from pipelines.artifacts import log_metrics
-    from pipelines.components.rl import train
+    from pipelines.stages.rl import train
 
     log_metrics(metrics, asyncio.run(train(stage, policy.path, questions.path, model.path, curve.path)))

@@ -1,57 +1,8 @@
-"""HALA step 5: SFT of the base on the translated instructions and trajectories; loss on the assistant's words only."""
+"""KFP component of `pipelines/stages/sft.py`."""
 
 from kfp.dsl import HTML, Dataset, Input, Metrics, Model, Output
 
 from pipelines.step import step
-from sindbad.training.sft import SFTConfig
-
-
-SETTINGS = SFTConfig
-
-
-def finetune(stage_json: str, base_path: str, data_path: str, model_path: str, page_path: str) -> dict[str, float]:
-    """Train (or resume), write the tuned folder and the loss curve."""
-    from pathlib import Path
-
-    from pipelines.artifacts import metrics_page, training_paths
-    from pipelines.stage import running
-    from sindbad.agent.store import read
-    from sindbad.training.examples import examples_of_pairs, examples_of_trajectories, read_pairs
-    from sindbad.training.sft import load_causal_lm, run_sft, save_model_folder
-
-    with running(stage_json) as stage:
-        config = stage.parse(SETTINGS)
-        examples = list(examples_of_trajectories(read(Path(data_path) / "trajectories"), max_length=config.max_length))
-        instructions = Path(data_path) / "instructions.jsonl"
-        if instructions.is_file():
-            from transformers import AutoTokenizer
-
-            tokenizer = AutoTokenizer.from_pretrained(base_path, local_files_only=True)
-            examples += list(examples_of_pairs(tokenizer, read_pairs(instructions)))
-        held_out = examples[:: max(2, len(examples) // 64)]
-        chosen = set(map(id, held_out))
-        training = [example for example in examples if id(example) not in chosen]
-        stage.say(f"{len(training)} examples, {sum(map(len, training)):,} tokens")
-        model = load_causal_lm(base_path)
-        paths = training_paths(stage)
-
-        def progress(step: int, steps: int, loss: float) -> None:
-            if step == steps or step % 25 == 0:
-                stage.say(f"step {step}/{steps}, loss {loss:.3f}")
-
-        result = run_sft(config, model, training, paths, validation=held_out, on_progress=progress)
-        save_model_folder(model, Path(base_path), Path(model_path))
-        metrics_page(
-            paths.metrics, Path(page_path), "SFT", {"loss": "training loss", "validation_loss": "held-out loss"}
-        )
-        return {
-            "steps": result.steps,
-            "tokens": result.tokens,
-            "loss": result.loss,
-            "validation_loss": result.validation_loss,
-            "validation_accuracy": result.validation_accuracy,
-            "dropped": result.dropped,
-        }
 
 
 @step
@@ -65,6 +16,6 @@ def tune(
 ) -> None:
     """The base, tuned on Arabic."""
     from pipelines.artifacts import log_metrics
-    from pipelines.components.sft import finetune
+    from pipelines.stages.sft import finetune
 
     log_metrics(metrics, finetune(stage, base.path, arabic.path, model.path, curve.path))

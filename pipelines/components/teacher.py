@@ -1,48 +1,14 @@
-"""The teacher translator: the committed one, or trained from its seed."""
+"""KFP component of `pipelines/stages/teacher.py`."""
 
 from kfp.dsl import Metrics, Model, Output
-from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.step import step
-
-
-class TeacherSettings(BaseModel):
-    """Where the teacher comes from."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    from_scratch: bool = False
-    """Train it by its script instead of taking the committed weights."""
-    source: str = "sindbad/demo/models/teacher"
-    """A Hugging Face folder, relative to the repository or absolute."""
-    seed: int = Field(0, ge=0)
-    """Seed of a training from scratch."""
-
-
-SETTINGS = TeacherSettings
-
-
-def make_teacher(stage_json: str, model_path: str) -> dict[str, float]:
-    """Write the teacher's folder to ``model_path``."""
-    from pathlib import Path
-
-    from pipelines.artifacts import copy_model, resolve_source
-    from pipelines.stage import running
-
-    with running(stage_json) as stage:
-        settings = stage.parse(TeacherSettings)
-        if settings.from_scratch:
-            from sindbad.translation.train_teacher import train_teacher
-
-            train_teacher(stage.scratch("scratch") / "model", seed=settings.seed, say=stage.say)
-            return copy_model(stage.scratch("scratch") / "model", Path(model_path))
-        return copy_model(resolve_source(settings.source), Path(model_path))
 
 
 @step
 def teacher_translator(stage: str, model: Output[Model], metrics: Output[Metrics]) -> None:
     """The bilingual teacher (HALA step 1 starts from it)."""
     from pipelines.artifacts import log_metrics
-    from pipelines.components.teacher import make_teacher
+    from pipelines.stages.teacher import make_teacher
 
     log_metrics(metrics, make_teacher(stage, model.path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,20 +75,55 @@ async def _with_services(recipe: MissionRecipe, run_dir: Path, specs: list) -> N
 
 
 async def run_pipeline_process(recipe: MissionRecipe, run_dir: Path) -> None:
-    """Run the pipeline as a child that dies with us; its output is ours. Raises RuntimeError when it fails."""
+    """Run the pipeline as a child that dies with us. Shows the steps' own lines; everything goes to a log.
+
+    Raises RuntimeError when it fails, with the last lines of the log.
+    """
     from sindbad import atomic
 
-    arguments = run_dir / "pipeline-arguments.json"
+    arguments, log = run_dir / "pipeline-arguments.json", run_dir / "logs" / "pipeline.log"
     atomic.write_json(arguments, recipe.arguments(run_dir))
+    log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "pipelines.local", str(run_dir.resolve()), str(arguments.resolve())]
-    child = await asyncio.create_subprocess_exec(*command, cwd=_checkout(), start_new_session=True)
+    pipe = asyncio.subprocess.PIPE
+    child = await asyncio.create_subprocess_exec(
+        *command, cwd=_checkout(), start_new_session=True, stdout=pipe, stderr=asyncio.subprocess.STDOUT, limit=2**24
+    )
     try:
+        last = await _relay(child, log)
         code = await child.wait()
     except asyncio.CancelledError:
         await _end(child)
         raise
     if code:
-        raise RuntimeError(f"the pipeline stopped (exit {code}); the step above says why. Run the same command to resume.")
+        tail = "\n".join(last)
+        raise RuntimeError(f"the pipeline stopped:\n{tail}\nWhole log: {log}. Run the same command to resume.")
+
+
+async def _relay(child: asyncio.subprocess.Process, log: Path) -> list[str]:
+    """Copy the child's output to the log, a step's own lines to the terminal too; returns the last error's lines."""
+    from pipelines.stage import is_progress
+
+    assert child.stdout is not None
+    recent: deque[str] = deque(maxlen=400)
+    with log.open("a", encoding="utf-8") as file:
+        async for raw in child.stdout:
+            line = raw.decode("utf-8", "replace").rstrip("\n")
+            file.write(line + "\n")
+            file.flush()
+            recent.append(line)
+            if is_progress(line):
+                _say(f"   {line.strip()}")
+    return _first_error(list(recent))
+
+
+def _first_error(lines: list[str]) -> list[str]:
+    """The end of the first traceback, which is the step's (KFP's own follow it); without one, the last lines."""
+    start = next((number for number, line in enumerate(lines) if "Traceback (most recent" in line), None)
+    if start is None:
+        return lines[-10:]
+    end = next((n for n in range(start, len(lines)) if not lines[n].strip()), len(lines))
+    return lines[start:end][-12:]
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:

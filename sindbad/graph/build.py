@@ -47,6 +47,8 @@ class BuildBudget(BaseModel):
     """Keep components without a cycle (by default they are dropped: questions need |E| >= |V|)."""
     call_deadline_seconds: float = Field(default=30.0, gt=0.0)
     """Deadline of one tool call."""
+    call_attempts: int = Field(default=4, ge=1)
+    """Tries of a call that failed: a page missed for a passing fault would make wrong answers look unique."""
 
 
 WHOLE_WORLD = BuildBudget(min_mentions=1, sweep=True)
@@ -242,9 +244,12 @@ class _Builder:
         return _Reading(entity_id_of(url), own.subject, own.object, url, query, stated, own.sentence, len(seen.text))
 
     async def _call(self, name: str, arguments: Mapping[str, object], scope: Scope) -> Observation:
-        deadline = self._budget.call_deadline_seconds
-        seen = await self._environment.call(ToolCall(name, arguments), scope, deadline_seconds=deadline)
-        self.report.failures += not seen.ok
+        call, deadline = ToolCall(name, arguments), self._budget.call_deadline_seconds
+        for _ in range(self._budget.call_attempts):
+            seen = await self._environment.call(call, scope, deadline_seconds=deadline)
+            if seen.ok:
+                break
+            self.report.failures += 1
         return seen
 
     def assemble(self) -> KnowledgeGraph:

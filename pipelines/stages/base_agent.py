@@ -1,0 +1,38 @@
+"""The English base agent: the committed one, or trained from its seed by the same script."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class BaseSettings(BaseModel):
+    """Where the base agent comes from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    from_scratch: bool = False
+    """Train it by its script (tens of minutes) instead of taking the committed weights."""
+    source: str = "sindbad/demo/models/base-agent"
+    """A Hugging Face folder, relative to the repository or absolute: bring your own here."""
+    seed: int = Field(0, ge=0)
+    """Seed of a training from scratch."""
+
+
+SETTINGS = BaseSettings
+
+
+def make_base(stage_json: str, model_path: str) -> dict[str, float]:
+    """Write the base agent's folder to ``model_path``."""
+    from pathlib import Path
+
+    from pipelines.artifacts import copy_model, resolve_source
+    from pipelines.stage import running
+
+    with running(stage_json) as stage:
+        settings = stage.parse(BaseSettings)
+        if settings.from_scratch:
+            from sindbad.demo.base_model import train_base
+
+            train_base(stage.scratch("scratch") / "model", seed=settings.seed, say=stage.say)
+            return copy_model(stage.scratch("scratch") / "model", Path(model_path))
+        return copy_model(resolve_source(settings.source), Path(model_path))

@@ -1,0 +1,30 @@
+"""`summary.json` and `report.html`: before and after for every stage, ReAct beside ReSum, curves, trajectories to read."""
+
+from __future__ import annotations
+
+from pipelines.stage import NoSettings
+
+SETTINGS = NoSettings
+
+
+def write(stage_json: str, scores_path: str, outcomes: dict[str, str], page_path: str) -> dict[str, float]:
+    """Write both files below the run and the page as an artifact."""
+    import json
+    import shutil
+    from pathlib import Path
+
+    from pipelines.outcomes import read_outcomes
+    from pipelines.reporting import mission_report, mission_summary
+    from pipelines.stage import running
+    from sindbad.evaluation.report import write_report
+
+    with running(stage_json) as stage:
+        found = {name: read_outcomes(Path(path)) for name, path in outcomes.items()}
+        scores = json.loads(Path(scores_path).read_text("utf-8"))
+        summary = mission_summary(stage.run, found, scores)
+        summary.write(stage.run / "summary.json")
+        write_report(mission_report(stage.run, found, summary, scores), stage.run / "report.html")
+        Path(page_path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(stage.run / "report.html", page_path)
+        stage.say(f"{stage.run / 'report.html'}")
+        return {f"success_{name}": value.success for name, value in summary.stages.items()}

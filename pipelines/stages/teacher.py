@@ -1,0 +1,38 @@
+"""The teacher translator: the committed one, or trained from its seed."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class TeacherSettings(BaseModel):
+    """Where the teacher comes from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    from_scratch: bool = False
+    """Train it by its script instead of taking the committed weights."""
+    source: str = "sindbad/demo/models/teacher"
+    """A Hugging Face folder, relative to the repository or absolute."""
+    seed: int = Field(0, ge=0)
+    """Seed of a training from scratch."""
+
+
+SETTINGS = TeacherSettings
+
+
+def make_teacher(stage_json: str, model_path: str) -> dict[str, float]:
+    """Write the teacher's folder to ``model_path``."""
+    from pathlib import Path
+
+    from pipelines.artifacts import copy_model, resolve_source
+    from pipelines.stage import running
+
+    with running(stage_json) as stage:
+        settings = stage.parse(TeacherSettings)
+        if settings.from_scratch:
+            from sindbad.translation.train_teacher import train_teacher
+
+            train_teacher(stage.scratch("scratch") / "model", seed=settings.seed, say=stage.say)
+            return copy_model(stage.scratch("scratch") / "model", Path(model_path))
+        return copy_model(resolve_source(settings.source), Path(model_path))

@@ -100,9 +100,7 @@ async def test_when_all_callers_leave_the_backend_call_is_cancelled() -> None:
 
 
 @given(st.integers(0, 12), st.floats(0, 1, exclude_max=True), st.floats(0, 100))
-def test_no_wait_exceeds_the_cap_and_a_site_that_asks_for_time_gets_it(
-    n: int, jitter: float, wish: float
-) -> None:
+def test_no_wait_exceeds_the_cap_and_a_site_that_asks_for_time_gets_it(n: int, jitter: float, wish: float) -> None:
     settings = RetrySettings(base_seconds=0.1, cap_seconds=2.0)
     wait = settings.wait(n, jitter, wish)
     assert min(wish, 2.0) <= wait <= 2.0

@@ -16,14 +16,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sindbad import atomic
-from sindbad.demo.world import build_world
-from sindbad.training.optimisation import OptimiserConfig
-from sindbad.training.sft import RunPaths, SFTConfig, SFTResult, run_sft, save_model_folder
-from sindbad.translation.domain import COMMON, RARE, ParallelPair, parallel_pairs
-from sindbad.translation.prompts import PromptStyle, translation_prompt
-from sindbad.translation.small_models import TEACHER, new_model, save_tokenizer
-from sindbad.translation.training import discard, evaluate_translation, scratch
+from sindbad.engines.threads import calm_threads
+
+calm_threads()  # before torch is loaded
+
+from sindbad import atomic  # noqa: E402
+from sindbad.demo.world import build_world  # noqa: E402
+from sindbad.training.optimisation import OptimiserConfig  # noqa: E402
+from sindbad.training.sft import RunPaths, SFTConfig, SFTResult, run_sft, save_model_folder  # noqa: E402
+from sindbad.translation.domain import COMMON, RARE, ParallelPair, parallel_pairs  # noqa: E402
+from sindbad.translation.prompts import PromptStyle, translation_prompt  # noqa: E402
+from sindbad.translation.small_models import TEACHER, new_model, save_tokenizer  # noqa: E402
+from sindbad.translation.training import discard, evaluate_translation, scratch  # noqa: E402
 
 TRAIN_WORLDS = range(50_000, 50_060)
 HELDOUT_WORLDS = range(59_000, 59_005)

@@ -23,9 +23,15 @@ IDENTITY = TranslatorIdentity("light-1", "greedy")
 def records(count: int) -> list[InstructionRecord]:
     """One sentence to translate, one answer shared by all."""
     return [
-        instruction(f"Bok{'adi' * (n + 1)} was born in Diramo.", "Let me search.", source="t", source_id=str(n), licences=["MIT"])
+        instruction(
+            f"Bok{'adi' * (n + 1)} was born in Diramo.",
+            "Let me search.",
+            source="t",
+            source_id=str(n),
+            licences=["MIT"],
+        )
         for n in range(count)
-    ]  # fmt: skip
+    ]
 
 
 async def run(folder: Path, count: int = 6, answer=into_arabic, identity: TranslatorIdentity = IDENTITY):  # type: ignore[no-untyped-def]

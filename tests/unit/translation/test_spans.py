@@ -13,12 +13,45 @@ from sindbad.translation.spans import SpanKind, compare, find_spans, mask, resto
 NAMES = Glossary({"Marota Lin": "ماروتا لين", "Marota": "ماروتا", "Tavel": "تافل"})
 FRAGMENTS = st.sampled_from(
     [
-        "Marota Lin", "was born in Tavel.", " ", "\n", "\n\n", "```python\nx = {1: 2}\n```\n", "~~~\ncode\n~~~", "`a`", "``b`c``",
-        "https://x.org/a?b=c.", "a@b.org", "12,5", "٣٤", "⟦0⟧", "⟦ 1 ⟧", "⟦", "⟧", "{x}", "{{y}}", "%s", "[[z]]", "$HOME",
-        "$a+b$", "$$\nx\n$$", "<b class='k'>bold</b>", '{"name": "search", "arguments": {"query": ["a b"]}}', "# Head", "- item",
-        "1. first", "| a | b |", "> quote", "e.g. this", "Why? Because! «so»", "<|im_end|>", "<tool_call>{}</tool_call>", "{", "}",
+        "Marota Lin",
+        "was born in Tavel.",
+        " ",
+        "\n",
+        "\n\n",
+        "```python\nx = {1: 2}\n```\n",
+        "~~~\ncode\n~~~",
+        "`a`",
+        "``b`c``",
+        "https://x.org/a?b=c.",
+        "a@b.org",
+        "12,5",
+        "٣٤",
+        "⟦0⟧",
+        "⟦ 1 ⟧",
+        "⟦",
+        "⟧",
+        "{x}",
+        "{{y}}",
+        "%s",
+        "[[z]]",
+        "$HOME",
+        "$a+b$",
+        "$$\nx\n$$",
+        "<b class='k'>bold</b>",
+        '{"name": "search", "arguments": {"query": ["a b"]}}',
+        "# Head",
+        "- item",
+        "1. first",
+        "| a | b |",
+        "> quote",
+        "e.g. this",
+        "Why? Because! «so»",
+        "<|im_end|>",
+        "<tool_call>{}</tool_call>",
+        "{",
+        "}",
     ]
-)  # fmt: skip
+)
 DOCUMENTS = st.lists(FRAGMENTS | st.text(max_size=12), max_size=12).map("".join)
 IDENTITY = Glossary({name: name for name in NAMES.terms})
 
@@ -54,12 +87,16 @@ def test_segments_concatenate_to_the_document_and_never_cut_a_span(document: str
         ("عام ١٩٩٩ م", SpanKind.NUMBER, "١٩٩٩"),
         ("born in Tavel", SpanKind.NAME, "Tavel"),
         ("hello {user_name}!", SpanKind.PLACEHOLDER, "{user_name}"),
-        ('call {"name": "visit", "arguments": {"urls": ["a"]}} now', SpanKind.JSON, '{"name": "visit", "arguments": {"urls": ["a"]}}'),
+        (
+            'call {"name": "visit", "arguments": {"urls": ["a"]}} now',
+            SpanKind.JSON,
+            '{"name": "visit", "arguments": {"urls": ["a"]}}',
+        ),
         ("so $x^2$ holds", SpanKind.MATH, "$x^2$"),
         ("a <b>c</b>", SpanKind.MARKUP, "<b>"),
         ("stop <|im_end|> here", SpanKind.MARKUP, "<|im_end|>"),
     ],
-)  # fmt: skip
+)
 def test_each_kind_is_found(text: str, kind: SpanKind, span: str) -> None:
     assert (kind, span) in [(found.kind, found.text) for found in find_spans(text, NAMES)]
 

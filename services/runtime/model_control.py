@@ -109,9 +109,9 @@ class ModelHolder:
                     await self._load_version(current)
                     done = current.number
                 await asyncio.sleep(self.settings.poll_seconds)
-            except (SindbadError, OSError) as error:
+            except Exception as error:  # whatever is wrong with one version, the next one may be right
                 self.last_error = str(error)
-                logger.warning("cannot load from %s: %s", store.root, error)
+                logger.warning("cannot load from %s: %s", store.root, error, exc_info=not _expected(error))
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _load_version(self, version: WeightVersion) -> None:
@@ -195,6 +195,10 @@ async def serve_model(
     if settings.store is not None:
         context.start_task(holder.follow(WeightStore(settings.store)), name="follow-weights")
     return holder
+
+
+def _expected(error: Exception) -> bool:
+    return isinstance(error, SindbadError | OSError)
 
 
 def check_below_root(uri: str, settings: ModelSettings) -> None:

@@ -27,7 +27,7 @@ from sindbad.errors import EngineFailure, Overloaded, SindbadError, Unavailable
 if TYPE_CHECKING:
     from sindbad.engines.core import EngineCore, SlotModel, Stream
 
-FLUSH_SECONDS = 0.05  # a slow model hands over what it has after this long, however few tokens
+FLUSH_SECONDS = 0.2  # a slow model hands over what it has after this long, however few tokens
 CLOSE_SECONDS = 30.0
 
 
@@ -44,7 +44,7 @@ class TransformersEngineSettings(BaseModel):
     )
     queue_limit: int = Field(default=1024, ge=0, description="Requests that may wait for a place in the batch.")
     prefill_tokens: int = Field(default=4096, ge=16, description="Prompt tokens run between two decoding steps.")
-    chunk_tokens: int = Field(default=8, ge=1, description="Sampled tokens handed over at a time.")
+    chunk_tokens: int = Field(default=16, ge=1, description="Sampled tokens handed over at a time.")
     threads: int | None = Field(default=None, ge=1, description="Torch threads; unset leaves torch's own choice.")
     dtype: Literal["float32", "bfloat16"] = Field(default="float32", description="Arithmetic of the model.")
     device: str = Field(default="cpu", description="torch device.")

@@ -172,7 +172,10 @@ async def _ready(addresses: list[str], service: str) -> None:
     from sindbad.errors import Unavailable
 
     async def serving(stub: health_pb2_grpc.HealthStub) -> bool:
-        reply = await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=5)
+        try:
+            reply = await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=5)
+        except grpc.aio.AioRpcError:
+            return False  # too busy to answer, or being started again
         return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
 
     try:
@@ -182,5 +185,5 @@ async def _ready(addresses: list[str], service: str) -> None:
                     stub = health_pb2_grpc.HealthStub(channel)
                     while not await serving(stub):  # noqa: ASYNC110  (another process's state)
                         await asyncio.sleep(0.2)
-    except (TimeoutError, grpc.aio.AioRpcError) as error:
+    except TimeoutError as error:
         raise Unavailable(f"{service} did not become ready; see the logs of the run.") from error

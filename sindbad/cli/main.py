@@ -7,7 +7,7 @@ import sys
 import typer
 
 from sindbad import __version__
-from sindbad.cli import demo, pipeline, services
+from sindbad.cli import ask, demo, pipeline, services
 
 app = typer.Typer(
     name="sindbad",
@@ -15,6 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Train and serve long-horizon research agents in any language, Arabic first.",
 )
+app.command()(ask.ask)
 app.command()(demo.demo)
 app.command()(services.up)
 app.command()(services.down)

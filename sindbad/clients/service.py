@@ -13,7 +13,7 @@ import grpc.aio
 from sindbad.clients.channel import ChannelSettings, open_channel, outgoing_metadata, read_token
 from sindbad.clients.replicas import Attempts, Backoff, Replica, Replicas
 from sindbad.clients.status import from_rpc_error
-from sindbad.errors import DeadlineExceeded, SindbadError
+from sindbad.errors import Cancelled, DeadlineExceeded, SindbadError, Unavailable
 
 
 class ServiceClient:
@@ -83,6 +83,9 @@ class ServiceClient:
         if isinstance(error, DeadlineExceeded) and attempts.last_error is not None:
             # What kept failing until the deadline says more than the deadline.
             raise attempts.last_error from error
+        if isinstance(error, Cancelled):
+            # Our own cancellation is an asyncio.CancelledError: this one is a server that ended with the call running.
+            error = Unavailable(f"{replica.address} gave the request up: {error.message}")
         attempts.failed(replica, error, _now())
 
     def remaining(self, attempts: Attempts) -> float:

@@ -35,9 +35,10 @@ HEALTH = "Check"
 def serve(name: str, settings: SettingsT, build: Build[SettingsT], *, replicas: int = 1) -> int:
     """Deploy on the Ray cluster of RAY_ADDRESS (or a local one) and hold it until SIGTERM or SIGINT."""
     stop = threading.Event()
+    deploy(name, settings, build, replicas=replicas)
+    # Only now: ray.init installs a SIGTERM handler of its own, which aborts the process.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    deploy(name, settings, build, replicas=replicas)
     stop.wait()
     shut_down()
     return 0

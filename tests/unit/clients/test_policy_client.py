@@ -76,6 +76,16 @@ async def test_a_stream_whose_server_dies_goes_on_at_the_other_without_a_seam() 
         assert versions == {1, 2}
 
 
+async def test_a_replica_that_drains_hands_its_streams_over() -> None:
+    async with two_replicas(pause=0.02) as (client, services):
+        running = [asyncio.create_task(complete(client, [0], SamplingParams(max_tokens=40))) for _ in range(4)]
+        await asyncio.sleep(0.2)
+        await services[0].stop(grace=0.1)
+        done = await asyncio.gather(*running)
+    assert all(completion.token_ids == tuple(range(1, 41)) for completion in done)
+    assert any(set(completion.weight_versions) == {1, 2} for completion in done)
+
+
 async def test_with_one_replica_dead_nothing_fails() -> None:
     async with two_replicas() as (client, services):
         await services[0].stop(grace=0)

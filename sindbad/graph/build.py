@@ -10,10 +10,12 @@ A failed tool call is counted and passed over. The same environment, seeds and `
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,6 +24,10 @@ from sindbad.graph.knowledge import Edge, Entity, KnowledgeGraph, Source
 from sindbad.graph.reading import IS_A, Reader, ReadFact, template_readers
 from sindbad.graph.statistics import annotate, components, skeleton
 from sindbad.tools.environment import Environment, Observation, Scope, ToolCall
+
+_T = TypeVar("_T")
+_PARALLEL = 8
+"""Independent calls in flight; their answers are used in a fixed order, so the graph stays deterministic."""
 
 
 class BuildBudget(BaseModel):
@@ -196,21 +202,29 @@ class _Builder:
         return {name: count for name, count in counted.items() if count >= self._budget.min_mentions}
 
     async def _search_anything(self) -> bool:
-        left = sorted(set(self._readings) - self._searched)
-        if not left:
-            return False
-        await self._search_around(left[0])
-        return True
+        left = sorted(set(self._readings) - self._searched)[:_PARALLEL]
+        asked = [self._inverse_queries(entity_id) for entity_id in left]
+        for queries, seen in zip(asked, await _together(map(self._search, asked)), strict=True):
+            self._take_hits(queries, seen)
+        return bool(left)
 
     async def _search_around(self, entity_id: str) -> None:
         """Search for pages that mention an earlier node; what is found joins the frontier."""
+        queries = self._inverse_queries(entity_id)
+        self._take_hits(queries, await self._search(queries))
+
+    def _inverse_queries(self, entity_id: str) -> list[str]:
         self._searched.add(entity_id)
         reading = self._readings[entity_id]
-        queries = self._reader.inverse_queries(reading.name, reading.entity_type)
+        return self._reader.inverse_queries(reading.name, reading.entity_type)
+
+    async def _search(self, queries: list[str]) -> Observation:
         if not queries:
-            return
+            return Observation("")
         self.report.searches += 1
-        seen = await self._call("search", {"query": queries}, self._scope)
+        return await self._call("search", {"query": queries}, self._scope)
+
+    def _take_hits(self, queries: list[str], seen: Observation) -> None:
         for url in seen.urls:
             if url not in self._asked:
                 self._frontier.setdefault(url, "; ".join(queries))
@@ -274,19 +288,36 @@ class _Builder:
 
     async def read_language(self, graph: KnowledgeGraph, language: str) -> None:
         """Visit every entity's page in another language: its name there, and the sentences of facts already known."""
-        scope = Scope(self._scope.corpus, language, self._scope.trace_id)
-        readings: list[_Reading] = []
-        for entity in graph.entities:
-            url = sibling_url(self._readings[entity.entity_id].url, self._scope.language, language)
-            reading = await self._read(url, self._readings[entity.entity_id].query, scope, self._readers[language])
-            if reading is None or reading.entity_id != entity.entity_id:
-                self.report.missing_pages[language] = self.report.missing_pages.get(language, 0) + 1
-                continue
-            readings.append(reading)
+        ids_in_order = [entity.entity_id for entity in graph.entities]
+        gate = asyncio.Semaphore(_PARALLEL)
+        found = await _together(self._read_sibling(entity_id, language, gate) for entity_id in ids_in_order)
+        readings = [reading for reading in found if reading is not None]
+        if len(readings) < len(found):
+            self.report.missing_pages[language] = len(found) - len(readings)
+        for reading in readings:
             graph.add_entity(_entity(reading, language))
         ids = {reading.name: reading.entity_id for reading in readings}
         for reading in readings:
             _add_facts(graph, reading, ids, language, new=False)
+
+    async def _read_sibling(self, entity_id: str, language: str, gate: asyncio.Semaphore) -> _Reading | None:
+        known = self._readings[entity_id]
+        scope = Scope(self._scope.corpus, language, self._scope.trace_id)
+        url = sibling_url(known.url, self._scope.language, language)
+        async with gate:
+            reading = await self._read(url, known.query, scope, self._readers[language])
+        return reading if reading is not None and reading.entity_id == entity_id else None
+
+
+async def _together(work: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
+    """Results in order; the first failure, or a cancellation, takes the others with it."""
+    tasks = [asyncio.create_task(item) for item in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _entity(reading: _Reading, language: str) -> Entity:

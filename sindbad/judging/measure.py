@@ -60,6 +60,10 @@ async def judge_all(judge: Judge, requests: Iterable[JudgeRequest], *, parallel:
         async with gate:
             return await judge.judge(request)
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(request)) for request in requests]
-    return [task.result() for task in tasks]
+    tasks = [asyncio.create_task(one(request)) for request in requests]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

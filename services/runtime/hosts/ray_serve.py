@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import signal
-import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -34,24 +33,44 @@ HEALTH = "Check"
 
 def serve(name: str, settings: SettingsT, build: Build[SettingsT], *, replicas: int = 1) -> int:
     """Deploy on the Ray cluster of RAY_ADDRESS (or a local one) and hold it until SIGTERM or SIGINT."""
-    stop = threading.Event()
-    deploy(name, settings, build, replicas=replicas)
-    # Only now: ray.init installs a SIGTERM handler of its own, which aborts the process.
+    connect()
+    # After ray.init, which installs a SIGTERM handler of its own that aborts the process.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    stop.wait()
-    shut_down()
-    return 0
+        signal.signal(number, _leave)
+    try:
+        deploy(name, settings, build, replicas=replicas)
+        while True:
+            signal.pause()
+    except _Leaving:
+        return 0
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        shut_down()
+
+
+class _Leaving(BaseException):
+    """Raised by the signal handler wherever the main thread is, also in the middle of a deployment."""
+
+
+def _leave(*_: object) -> None:
+    raise _Leaving
+
+
+def connect() -> None:
+    """Join the cluster of RAY_ADDRESS, or start a local one. Idempotent."""
+    import ray
+
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False, include_dashboard=False)
 
 
 def deploy(name: str, settings: SettingsT, build: Build[SettingsT], *, replicas: int = 1) -> None:
     """Start Serve with a gRPC proxy on ``settings.port`` and deploy the service; returns when it is up."""
-    import ray
     from ray import serve as ray_serve
     from ray.serve.config import gRPCOptions
 
-    if not ray.is_initialized():
-        ray.init(log_to_driver=False, include_dashboard=False)
+    connect()
     adder = f"{__name__}.add_{name}_to_server"
     ray_serve.start(
         proxy_location="HeadOnly",

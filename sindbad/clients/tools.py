@@ -14,7 +14,7 @@ from typing import Any
 from sindbad.agent.trajectory import EnvironmentKind
 from sindbad.clients.channel import ChannelSettings
 from sindbad.clients.service import ServiceClient
-from sindbad.errors import DeadlineExceeded, InvalidInput, SindbadError
+from sindbad.errors import DeadlineExceeded, InvalidInput, Overloaded, SindbadError, Unavailable
 from sindbad.tools import render, specs
 from sindbad.tools.environment import Observation, Scope, ToolCall, ToolSpec
 from sindbad.tools.render import Style
@@ -81,13 +81,20 @@ class ToolClient:
         await self.close()
 
     async def call(self, call: ToolCall, scope: Scope, *, deadline_seconds: float) -> Observation:
-        """Carry out one call within ``deadline_seconds``."""
+        """Carry out one call within ``deadline_seconds``.
+
+        Raises:
+            Unavailable, Overloaded: the service itself could not be reached all that time. That is the platform's
+                failure, so the attempt is made again; as an observation it would count against the policy.
+        """
         problem = specs.problem_with(call, self._tools)
         if problem is not None:
             return render.error_observation(problem)
         started = time.monotonic()
         try:
             seen = await self._send(call, scope, deadline_seconds)
+        except (Unavailable, Overloaded):
+            raise
         except SindbadError as error:
             seen = render.error_observation(_reason(error))
         return replace(seen, latency_seconds=time.monotonic() - started)

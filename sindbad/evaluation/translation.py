@@ -44,6 +44,7 @@ def score_translations(hypotheses: Sequence[str], references: Sequence[str]) -> 
 
 
 def _metrics() -> tuple[Any, Any]:
-    from sacrebleu.metrics import BLEU, CHRF
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
 
     return CHRF(word_order=2), BLEU()

@@ -96,7 +96,7 @@ def linear_names(model_dir: Path) -> list[str]:
 
     config = AutoConfig.from_pretrained(str(model_dir), local_files_only=True)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
+        model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
     return [
         f"{name}.weight"
         for name, module in model.named_modules()
@@ -160,7 +160,7 @@ def load_compressed(folder: Path, *, dynamic_activations: bool = False) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
-    model = AutoModelForCausalLM.from_config(config).to(torch.float32)
+    model = AutoModelForCausalLM.from_config(config).to(torch.float32)  # type: ignore[no-untyped-call]
     loaded = model.load_state_dict({k: v.float() for k, v in read_compressed(folder).items()}, strict=False)
     tied = set(getattr(model, "_tied_weights_keys", None) or ())
     if loaded.unexpected_keys or set(loaded.missing_keys) - tied:

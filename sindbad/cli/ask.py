@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sindbad.cli.runs import LatestRun
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -43,7 +45,7 @@ class EnvironmentChoice(StrEnum):
 def ask(
     question: Annotated[str, typer.Argument(help="The question, in English or Arabic.")],
     language: Annotated[str, typer.Option(help="Language code; detected by script when left out.")] = "",
-    run: Annotated[Path | None, typer.Option("--run", help="Run directory; the latest below runs/ by default.")] = None,
+    run: LatestRun = None,
     corpus: Annotated[str, typer.Option(help="Corpus to search; found by the names in the question by default.")] = "",
     paradigm: Annotated[ParadigmChoice | None, typer.Option(help="What to do about a full context.")] = None,
     environment: Annotated[EnvironmentChoice | None, typer.Option(help="Where tool calls go.")] = None,

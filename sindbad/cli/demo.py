@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sindbad.cli.runs import DEMO, Run
+
 if TYPE_CHECKING:
     from pipelines.recipe import MissionRecipe
 
-RunOption = Annotated[str, typer.Option("--run", help="name of the run; its folder is runs/NAME")]
 RecipeOption = Annotated[Path, typer.Option("--recipe", help="YAML of the run")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="stages.sft.settings.steps=100, repeatable")]
 
 
 def demo(
-    run: RunOption = "demo",
+    run: Run = DEMO,
     recipe: RecipeOption = Path("recipes/demo.yaml"),
     assignments: SetOption = None,
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="train the tiny base models too")] = False,
@@ -39,11 +40,11 @@ def demo(
 
         typer.echo(yaml.safe_dump(chosen.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
         return
-    run_dir = Path("runs") / run
+    run_dir = run
     try:
         run_mission_here(chosen, run_dir)
     except KeyboardInterrupt:
-        typer.echo(f"\nInterrupted. Nothing is lost: the same command goes on at the first unfinished step ({run_dir}).")
+        typer.echo(f"\nInterrupted, nothing is lost. The same command goes on at the first unfinished step of {run_dir}.")
         raise typer.Exit(130) from None
 
 

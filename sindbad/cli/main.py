@@ -7,7 +7,7 @@ import sys
 import typer
 
 from sindbad import __version__
-from sindbad.cli import ask, demo, pipeline, services
+from sindbad.cli import ask, demo, evaluate, merge, pipeline, services, train
 
 app = typer.Typer(
     name="sindbad",
@@ -21,6 +21,9 @@ app.command()(services.up)
 app.command()(services.down)
 app.command()(services.status)
 app.command()(pipeline.report)
+app.command()(merge.merge)
+app.command()(evaluate.evaluate)
+app.add_typer(train.app, name="train")
 app.add_typer(pipeline.app, name="pipeline")
 
 

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from sindbad.cli.checkout import need_checkout
-from sindbad.cli.demo import RecipeOption, RunOption, SetOption
+from sindbad.cli.demo import RecipeOption, SetOption
+from sindbad.cli.runs import DEMO, Run
 
 app = typer.Typer(no_args_is_help=True, help="The mission as a Kubeflow pipeline.")
 
@@ -26,7 +27,7 @@ def compile_(
 
 @app.command()
 def arguments(
-    run: RunOption = "demo", recipe: RecipeOption = Path("recipes/demo.yaml"), assignments: SetOption = None
+    run: Run = DEMO, recipe: RecipeOption = Path("recipes/demo.yaml"), assignments: SetOption = None
 ) -> None:
     """Print the pipeline's arguments for a recipe as JSON: what a run in Kubeflow is started with."""
     need_checkout()
@@ -34,12 +35,12 @@ def arguments(
 
     from pipelines.recipe import load_recipe
 
-    typer.echo(json.dumps(load_recipe(recipe, tuple(assignments or ())).arguments(Path("runs") / run), indent=2))
+    typer.echo(json.dumps(load_recipe(recipe, tuple(assignments or ())).arguments(run), indent=2))
 
 
 @app.command()
 def run(
-    run: RunOption = "demo", recipe: RecipeOption = Path("recipes/demo.yaml"), assignments: SetOption = None
+    run: Run = DEMO, recipe: RecipeOption = Path("recipes/demo.yaml"), assignments: SetOption = None
 ) -> None:
     """Run the pipeline with KFP's local runner against services that are up already (`sindbad up`)."""
     need_checkout()
@@ -48,12 +49,12 @@ def run(
     from pipelines.recipe import load_recipe
     from sindbad.cli.demo import run_pipeline_process
 
-    asyncio.run(run_pipeline_process(load_recipe(recipe, tuple(assignments or ())), Path("runs") / run))
+    asyncio.run(run_pipeline_process(load_recipe(recipe, tuple(assignments or ())), run))
 
 
-def report(run: RunOption = "demo") -> None:
+def report(run: Run = DEMO) -> None:
     """Say where a run's report is, and print its summary."""
-    folder = Path("runs") / run
+    folder = run
     if not (folder / "summary.json").is_file():
         typer.echo(f"{folder} has no summary yet; finish the run: sindbad demo --run {run}", err=True)
         raise typer.Exit(1)

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from sindbad.cli.runs import DEMO, Run
+
 if TYPE_CHECKING:
     import subprocess
 
     from sindbad.supervisor import Supervisor
 
-RunDirectory = Annotated[Path, typer.Option("--run", help="Run directory: logs, weights, services.json.")]
-DEFAULT_RUN = Path("runs/default")
 Only = Annotated[list[str] | None, typer.Argument(help="Services to start; all of the file by default.")]
 ServicesFile = Annotated[Path | None, typer.Option("--services", help="YAML of the services (recipes/services.yaml).")]
 Detach = Annotated[bool, typer.Option(help="Return once they are live; `sindbad down` ends them.")]
 
 
 def up(
-    only: Only = None, run: RunDirectory = DEFAULT_RUN, services: ServicesFile = None, detach: Detach = False
+    only: Only = None, run: Run = DEMO, services: ServicesFile = None, detach: Detach = False
 ) -> None:
     """Start the services, restart what dies, and take all of them down with Ctrl-C."""
     from sindbad.errors import SindbadError
@@ -41,7 +41,7 @@ def up(
 
 
 def down(
-    run: RunDirectory = DEFAULT_RUN, seconds: Annotated[float, typer.Option(help="How long to wait for it.")] = 40.0
+    run: Run = DEMO, seconds: Annotated[float, typer.Option(help="How long to wait for it.")] = 40.0
 ) -> None:
     """Drain and end the services of a run."""
     import os
@@ -63,7 +63,7 @@ def down(
 
 
 def status(
-    run: RunDirectory = DEFAULT_RUN,
+    run: Run = DEMO,
     address: Annotated[list[str] | None, typer.Option(help="Ask these addresses instead of a run's.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -8,15 +8,15 @@ reader, and a test, can tell a fact from a decision. A typo is an error that nam
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sindbad.agent.config import AgentConfig
 from sindbad.agent.trajectory import EnvironmentKind
+from sindbad.configuration import read_mapping, resolve
 from sindbad.errors import InvalidInput, NotFound
 from sindbad.evaluation.agent import EvaluationConfig
 from sindbad.training.configuration import GRPOConfig, MergeConfig, SFTConfig
@@ -165,12 +165,7 @@ def load_recipe(path: Path) -> Recipe:
     """Read and resolve a recipe. Raises NotFound, or InvalidInput that names the key and the nearest one."""
     if not path.is_file():
         raise NotFound(f"there is no recipe {path}")
-    try:
-        return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise InvalidInput(f"{path} is no YAML: {error}") from error
-    except ValidationError as error:
-        raise InvalidInput(f"{path}: {'; '.join(_explained(error))}") from error
+    return resolve(Recipe, read_mapping(path), source=str(path))
 
 
 def dump_recipe(recipe: BaseModel) -> str:
@@ -178,34 +173,6 @@ def dump_recipe(recipe: BaseModel) -> str:
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _explained(error: ValidationError) -> Iterator[str]:
-    known = sorted(set(_field_names(Recipe)))
-    for problem in error.errors():
-        where = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            yield f"unknown key {where}{_nearest(str(problem['loc'][-1]), known)}"
-        else:
-            yield f"{where}: {problem['msg']}" if where else str(problem["msg"])
-
-
 def _nearest(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}" if len(known) < 12 else ""
-
-
-def _field_names(model: type[BaseModel], seen: set[type] | None = None) -> Iterator[str]:
-    visited = set() if seen is None else seen
-    visited.add(model)
-    for name, field in model.model_fields.items():
-        yield name
-        for inner in _models_in(field.annotation):
-            if inner not in visited:
-                yield from _field_names(inner, visited)
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        if not isinstance(argument, Mapping):
-            yield from _models_in(argument)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"

@@ -22,11 +22,16 @@ class LabelledCase:
 
 @dataclass(frozen=True, slots=True)
 class JudgeReport:
-    """Accuracy of both judges against the truth, and their agreement with each other."""
+    """Accuracy of both judges against the truth, and their agreement with each other.
+
+    ``model_accepts_wrong`` / ``model_rejects_right``: shares of the wrong / right answers that the model gets wrong.
+    """
 
     cases: int
     rule_accuracy: float
     model_accuracy: float
+    model_accepts_wrong: float
+    model_rejects_right: float
     agreement: Agreement
 
     def to_record(self) -> dict[str, object]:
@@ -35,6 +40,8 @@ class JudgeReport:
             "cases": self.cases,
             "rule_accuracy": self.rule_accuracy,
             "model_accuracy": self.model_accuracy,
+            "model_accepts_wrong": self.model_accepts_wrong,
+            "model_rejects_right": self.model_rejects_right,
             "agreement": self.agreement.to_record(),
         }
 
@@ -49,7 +56,16 @@ async def measure(rule: Judge, model: Judge, cases: Sequence[LabelledCase]) -> J
     right_rule = sum(verdict.correct == case.correct for verdict, case in zip(ruled, cases, strict=True))
     right_model = sum(verdict.llm == case.correct for verdict, case in zip(modelled, cases, strict=True))
     total = max(1, len(cases))
-    return JudgeReport(len(cases), right_rule / total, right_model / total, tally.snapshot())
+    wrong = [verdict.correct for verdict, case in zip(modelled, cases, strict=True) if not case.correct]
+    right = [verdict.correct for verdict, case in zip(modelled, cases, strict=True) if case.correct]
+    return JudgeReport(
+        cases=len(cases),
+        rule_accuracy=right_rule / total,
+        model_accuracy=right_model / total,
+        model_accepts_wrong=sum(wrong) / max(1, len(wrong)),
+        model_rejects_right=1 - sum(right) / max(1, len(right)),
+        agreement=tally.snapshot(),
+    )
 
 
 async def judge_all(judge: Judge, requests: Iterable[JudgeRequest], *, parallel: int = _PARALLEL) -> list[Verdict]:

@@ -33,10 +33,8 @@ class JudgeTraining(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    seconds: float = Field(default=110.0, gt=0)
-    """CPU time of the training (so other work on the machine changes nothing); the learning rate falls over it."""
-    steps: int = Field(default=0, ge=0)
-    """Stop after this many steps instead, if positive (then the result does not depend on the machine's speed)."""
+    steps: int = Field(default=1_300, ge=1)
+    """Steps; the learning rate falls over them. The default takes about two CPU-minutes."""
     batch: int = Field(default=48, ge=1)
     """Pairs a step."""
     learning_rate: float = Field(default=3e-3, gt=0)
@@ -104,19 +102,16 @@ def loss_of(model: Any, batch: tuple[Any, Any, Any], copying: float) -> Any:
     return reply + copying * copied
 
 
-def train(config: JudgeTraining, tokenizer: Any, *, progress: bool = True) -> tuple[Any, int, float]:
-    """(model, steps, last loss). Pairs are drawn afresh for every step."""
+def train(config: JudgeTraining, tokenizer: Any, *, progress: bool = True) -> Any:
+    """The trained model. Pairs are drawn afresh for every step."""
     import torch
 
     model = new_judge(config, tokenizer)
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=0.01)
-    started, step, shown = time.process_time(), 0, 0.0
-    while True:
-        done = step / config.steps if config.steps else (time.process_time() - started) / config.seconds
-        if done >= 1:
-            return model, step, shown
+    started, shown = time.process_time(), math.nan
+    for step in range(config.steps):
         for group in optimiser.param_groups:
-            group["lr"] = config.learning_rate * _schedule(step, done)
+            group["lr"] = config.learning_rate * _schedule(step, step / config.steps)
         cases = answer_cases(config.batch, seed=config.seed * 1_000_003 + step + 1)
         loss = loss_of(model, encode(cases, tokenizer), config.copying)
         optimiser.zero_grad()
@@ -124,9 +119,9 @@ def train(config: JudgeTraining, tokenizer: Any, *, progress: bool = True) -> tu
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         shown = 0.98 * shown + 0.02 * float(loss.detach()) if step else float(loss.detach())
-        step += 1
-        if progress and step % 100 == 0:
-            print(f"step {step}: loss {shown:.3f}, {time.process_time() - started:.0f} CPU-s", flush=True)
+        if progress and step % 100 == 99:
+            print(f"step {step + 1}: loss {shown:.3f}, {time.process_time() - started:.0f} CPU-s", flush=True)
+    return model
 
 
 def _schedule(step: int, done: float) -> float:
@@ -150,13 +145,13 @@ async def evaluate(model_dir: Path, cases: Sequence[LabelledCase]) -> JudgeRepor
         await engine.close()
 
 
-def card(config: JudgeTraining, report: JudgeReport, steps: int, parameters: int) -> str:
+def card(config: JudgeTraining, report: JudgeReport, parameters: int) -> str:
     """MODEL_CARD.md."""
     agreed = report.agreement
     return f"""# The small local judge
 
 An LFM2 with {parameters:,} parameters that says "yes" or "no" to two names, gold and answer, one a line. Made by
-`python -m sindbad.judging.train_local` from a seed ({config.seed}), {steps} steps of {config.batch} made-up pairs.
+`python -m sindbad.judging.train_local` from a seed ({config.seed}), {config.steps} steps of {config.batch} pairs.
 It stands in for a judge model on a laptop, however weak; it knows nothing but whether two names are the same.
 
 On {report.cases} fresh pairs, half of them right, English and Arabic:
@@ -165,12 +160,15 @@ On {report.cases} fresh pairs, half of them right, English and Arabic:
 |---|---|
 | accuracy of the rule (normalised exact match) | {report.rule_accuracy:.3f} |
 | accuracy of this model | {report.model_accuracy:.3f} |
+| wrong answers that it accepts | {report.model_accepts_wrong:.3f} |
+| right answers that it rejects | {report.model_rejects_right:.3f} |
 | agreement of the two | {agreed.rate:.3f} |
 | Cohen's kappa | {agreed.kappa:.3f} |
 | right by the rule only / by the model only | {agreed.only_exact} / {agreed.only_llm} |
 | replies that are no verdict | {agreed.unparsed} |
 
-Pairs that the rule gets wrong by design: the right name inside other words ("the city of Tavel").
+Pairs that the rule gets wrong by design: the right name inside other words ("the city of Tavel"). The model is lenient
+where two names share their beginning, so let it decide alone nowhere that matters: the service's default is the rule.
 """
 
 
@@ -184,6 +182,8 @@ def save(model: Any, tokenizer: Any, output: Path, note: str) -> None:
         model.to(torch.bfloat16).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         (folder / "MODEL_CARD.md").write_text(note, encoding="utf-8")
+        for file in folder.iterdir():
+            file.chmod(0o644)  # safetensors writes files that only their owner may read
         atomic.replace_dir(folder, output)
 
 
@@ -192,11 +192,11 @@ def run(config: JudgeTraining, output: Path, *, progress: bool = True) -> JudgeR
     from sindbad.demo.tokenizer import build_tokenizer
 
     tokenizer = build_tokenizer()
-    model, steps, _ = train(config, tokenizer, progress=progress)
+    model = train(config, tokenizer, progress=progress)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     save(model, tokenizer, output, "")
     report = asyncio.run(evaluate(output, answer_cases(config.held_out, seed=-1 - config.seed)))
-    atomic.write_text(output / "MODEL_CARD.md", card(config, report, steps, parameters))
+    atomic.write_text(output / "MODEL_CARD.md", card(config, report, parameters))
     return report
 
 
@@ -204,11 +204,10 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent.parent / "demo" / "models" / "judge")
-    parser.add_argument("--seconds", type=float, default=JudgeTraining().seconds)
-    parser.add_argument("--steps", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=JudgeTraining().steps)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
-    config = JudgeTraining(seconds=chosen.seconds, steps=chosen.steps, seed=chosen.seed)
+    config = JudgeTraining(steps=chosen.steps, seed=chosen.seed)
     report = run(config, chosen.output)
     print(report.to_record())
 

@@ -28,7 +28,7 @@ class FilterSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    length_ratio_min: float = 0.4
+    length_ratio_min: float = 0.25
     """Fewest target characters a source character."""
     length_ratio_max: float = 2.5
     """Most target characters a source character."""

@@ -8,7 +8,7 @@ questions nest up to three relations. Everything follows from ``seed``.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sindbad.demo.relations import BY_ID, RELATIONS
@@ -23,6 +23,19 @@ from sindbad.translation.spans import find_spans, mask, restore
 COMMON = ("sentence", "type", "thought", "query", "question", "answer", "summary")
 RARE = ("frame",)
 LICENCE = "Apache-2.0"
+WEIGHTS: Mapping[str, int] = {
+    "sentence": 5,
+    "type": 1,
+    "thought": 2,
+    "query": 2,
+    "question": 5,
+    "answer": 4,
+    "summary": 1,
+    "frame": 5,
+}
+"""How often each kind is drawn."""
+POOL_WEIGHTS: Mapping[str, int] = {**WEIGHTS, "question": 10, "sentence": 3}
+"""Beside a teacher's instructions, which are full of plain sentences: more questions, the hardest kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +172,6 @@ _KINDS: dict[str, Callable[[_Draw], Both]] = {
     "summary": _summary,
     "frame": _frame,
 }
-_WEIGHTS = {"sentence": 5, "type": 1, "thought": 2, "query": 2, "question": 5, "answer": 4, "summary": 1, "frame": 5}
 
 
 def masked_pair(pair: ParallelPair, glossary: Glossary) -> ParallelPair:
@@ -195,14 +207,15 @@ def parallel_pairs(
     *,
     kinds: Sequence[str] = COMMON,
     masked_share: float = 0.5,
+    weights: Mapping[str, int] = WEIGHTS,
 ) -> list[ParallelPair]:
     """``count`` pairs over ``worlds``; a share has its names masked. Answers always show their name."""
     rng = random.Random(f"pairs-{seed}")
     glossaries = {world.world_id: Glossary(world.glossary()) for world in worlds}
-    weights = [_WEIGHTS[kind] for kind in kinds]
+    chances = [weights[kind] for kind in kinds]
     found: list[ParallelPair] = []
     for _ in range(count):
-        draw, kind = _Draw(rng.choice(worlds), rng), rng.choices(kinds, weights)[0]
+        draw, kind = _Draw(rng.choice(worlds), rng), rng.choices(kinds, chances)[0]
         pair = ParallelPair(*_KINDS[kind](draw), kind, draw.world.world_id)
         if kind != "answer" and rng.random() < masked_share:
             pair = masked_pair(pair, glossaries[draw.world.world_id])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from sindbad.translation.spans import Span
 
-_LEAD = re.compile(r"[ \t]*(?:>[ \t]?)*(?:(?:#{1,6}|[-*+•]|\d{1,3}[.)]|\|)[ \t]+)*")
+_LEAD = re.compile(r"\s*(?:>[ \t]?)*(?:(?:#{1,6}|[-*+•]|\d{1,3}[.)]|\|)[ \t]+)*\s*")
 _SENTENCE_END = re.compile(r"(?<=[.!?؟…])[\"'”»)\]]*[ \t]+(?=\S)")
 _ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|e\.g|i\.e|etc|No|[A-Z])\.$")
 

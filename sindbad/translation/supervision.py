@@ -18,7 +18,7 @@ from sindbad import atomic
 from sindbad.corpus.filters import FilterSettings, Pair, judge
 from sindbad.corpus.records import InstructionRecord
 from sindbad.demo.world import World
-from sindbad.translation.domain import COMMON, ParallelPair, masked_pair, parallel_pairs
+from sindbad.translation.domain import COMMON, POOL_WEIGHTS, ParallelPair, masked_pair, parallel_pairs
 from sindbad.translation.glossary import Glossary
 from sindbad.translation.judges import PairJudge, Verdict, aligned_sentences
 from sindbad.translation.prompts import PromptStyle, translation_prompt
@@ -91,7 +91,7 @@ def make_parallel_pool(
     worlds: Sequence[World], seed: int, count: int, *, noise_share: float = 0.4, kinds: Sequence[str] = COMMON
 ) -> list[Candidate]:
     """``count`` candidates over ``worlds``; about ``noise_share`` of them are damaged."""
-    pairs = parallel_pairs(worlds, seed, count, masked_share=0.0, kinds=kinds)
+    pairs = parallel_pairs(worlds, seed, count, masked_share=0.0, kinds=kinds, weights=POOL_WEIGHTS)
     rng = random.Random(f"pool-{seed}")
     others = rng.sample(pairs, len(pairs))
     pool = []
@@ -186,18 +186,27 @@ async def judge_pairs(
 
 
 def training_pairs(
-    pairs: Sequence[Candidate], glossaries: Mapping[str, Glossary], seed: int, *, masked_share: float = 0.5
+    pairs: Sequence[Candidate],
+    glossaries: Mapping[str, Glossary],
+    seed: int,
+    *,
+    masked_share: float = 0.5,
+    most_repeats: int = 8,
 ) -> list[tuple[str, str]]:
     """Source and target as the model will see them: cut into sentences where both sides have as many, and a share with
-    sentinels for names (what the service sends when it has a glossary). Pairs whose names differ stay in the open."""
+    sentinels for names (what the service sends when it has a glossary). Pairs whose names differ stay in the open.
+    Of equal pairs (plain sentences with sentinels) ``most_repeats`` are kept, or they would crowd out the rest."""
     rng = random.Random(f"training-{seed}")
     found: list[tuple[str, str]] = []
+    seen: Counter[tuple[str, str]] = Counter()
     for pair in pairs:
         for en, ar in aligned_sentences(pair.en, pair.ar):
             one = ParallelPair(en, ar, "", pair.world_id)
             if pair.world_id in glossaries and rng.random() < masked_share:
                 one = _masked_or_open(one, glossaries[pair.world_id])
-            found.append((one.en, one.ar))
+            seen[one.en, one.ar] += 1
+            if seen[one.en, one.ar] <= most_repeats:
+                found.append((one.en, one.ar))
     return found
 
 

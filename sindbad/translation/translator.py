@@ -34,6 +34,7 @@ from sindbad.translation.spans import (
     MASKER_VERSION,
     Masked,
     SpanDifference,
+    SpanKind,
     compare,
     find_spans,
     mask,
@@ -239,7 +240,7 @@ class Translator:
     async def _segment(self, masked: Masked, route: _Route) -> _Outcome:
         """Translate one masked segment, from the cache where the same text was translated before."""
         if masked.only_spans:
-            return _Outcome(masked.text, "")
+            return _Outcome(_names_listed(masked, route.target), "")
         key = sha256(f"{route.source}>{route.target}|{self.settings.style}|{masked.text}".encode()).hexdigest()
         greedy = route.temperature == 0
         if greedy and (cached := self._cache.get(key)):
@@ -314,6 +315,15 @@ class Translator:
         self.counters.generations += 1
         self.counters.prompt_tokens += len(prompt_ids)
         self.counters.output_tokens += len(completion.token_ids)
+
+
+_PUNCTUATION = {"ar": str.maketrans({",": "،", ";": "؛", "?": "؟"})}
+
+
+def _names_listed(masked: Masked, target: str) -> str:
+    """A list of names needs no model, only the target's commas; what holds no name (code, tables) is copied."""
+    names = any(span.kind is SpanKind.NAME for span in masked.spans)
+    return masked.text.translate(_PUNCTUATION.get(target, {})) if names else masked.text
 
 
 def content_key(source: str, *, prompt: str, model_revision: str, decoding: str, masker: str = MASKER_VERSION) -> str:

@@ -26,11 +26,17 @@ class Drills:
     """Endless seeded examples over one tokenizer."""
 
     def __init__(self, tokenizer: ChatTokenizer, seed: int = 0) -> None:
+        self._seed = seed
         self._rng = random.Random(f"drills-{seed}")
         self._encode: Callable[[str], tuple[int, ...]] = lru_cache(maxsize=100_000)(
             lambda text: tuple(tokenizer.encode_text(text))
         )
         self._stop = self._encode("a.")[-1:]
+
+    def begin(self, step: int) -> random.Random:
+        """Make what follows a function of (seed, step) alone, so that a run can resume; returns the generator."""
+        self._rng.seed(f"drills-{self._seed}-{step}")
+        return self._rng
 
     def recall(self, facts: int) -> Example:
         """``facts`` sentences, then the same in another order; loss on their objects (on everything for one fact)."""

@@ -38,7 +38,7 @@ async def play(
         attempt: seeds the noise and, through the trajectory id, the environment's faults.
     """
     oracle = OraclePolicy(question, names, noise, seed=attempt)
-    task = _task(question, attempt)
+    task = task_of(question, attempt)
     episode = EPISODES[config.paradigm](task, tokenizer, config, environment=environment.kind, tools=environment.tools)
     observation: str | None = None
     summary = ""
@@ -51,7 +51,7 @@ async def play(
             episode.accept_observation(seen)
         if episode.wants_summary and summarizer is not None:
             summary = await _restart(episode, summarizer)
-    return _judged(episode.trajectory, question)
+    return judged(episode.trajectory, question)
 
 
 async def _restart(episode: Episode, summarizer: Summarizer) -> str:
@@ -66,9 +66,10 @@ async def _restart(episode: Episode, summarizer: Summarizer) -> str:
     return episode.segment.summary if episode.accept_summary(summary) else ""
 
 
-def _task(question: Question, attempt: int) -> Task:
+def task_of(question: Question, attempt: int) -> Task:
+    """The agent's task; ``attempt`` makes the trajectory id unique."""
     return Task(
-        trajectory_id=f"oracle-{question.question_id}-{attempt}",
+        trajectory_id=f"demo-{question.question_id}-{attempt}",
         question=question.text,
         language=question.language,
         corpus=question.world_id,
@@ -84,7 +85,8 @@ def _completion(tokenizer: ChatTokenizer, turn: OracleTurn) -> Completion:
     return Completion(tuple(ids), (0.0,) * len(ids), (-1,) * len(ids), FinishReason.STOP)
 
 
-def _judged(trajectory: Trajectory, question: Question) -> Trajectory:
+def judged(trajectory: Trajectory, question: Question) -> Trajectory:
+    """Reward 1 for a normalised exact match, unless the agent has scored it already."""
     if trajectory.reward is None:
         given = trajectory.answer or ""
         correct = get_pack(question.language).same_answer(given, question.answer, question.aliases)

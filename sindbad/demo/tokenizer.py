@@ -26,7 +26,7 @@ from sindbad.languages import LANGUAGES, get_pack
 from sindbad.translation.prompts import sentinels, translation_words
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Tokenizer, decoders, normalizers
     from transformers import PreTrainedTokenizerFast
 
 WORD, BLANK, ESCAPE = "\u2581", "\u2423", "\u241b"
@@ -60,7 +60,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     """The tokenizer as a Hugging Face object; equal on every call."""
     from transformers import PreTrainedTokenizerFast
 
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=_backend(),
         bos_token=BEGIN,
         eos_token=IM_END,
@@ -103,7 +103,7 @@ def _backend() -> Tokenizer:
     return tokenizer
 
 
-def _normalizer() -> object:
+def _normalizer() -> normalizers.Normalizer:
     from tokenizers import Regex, normalizers
 
     escapes = [(ESCAPE, "0"), (WORD, "1"), (BLANK, "2")]
@@ -145,7 +145,7 @@ def _prompt_texts(prompts: PromptSet) -> Iterable[str]:
             yield text.replace("{", " ").replace("}", " ")
 
 
-def _decoder() -> object:
+def _decoder() -> decoders.Decoder:
     from tokenizers import Regex, decoders
 
     return decoders.Sequence(

@@ -134,7 +134,7 @@ async def measure(model: Path, tests: dict[str, list[Pair]], threads: int) -> di
 def run(arguments: Any, work: Path) -> dict[str, Any]:
     """Train under the budget, score, and return flat figures."""
     folder = shared_data()
-    budget, sentences = (18.0, 40) if arguments.quick else (arguments.seconds, arguments.sentences)
+    budget, sentences = (12.0, 40) if arguments.quick else (arguments.seconds, arguments.sentences)
     train, held_out = split_by_english(read_pairs(folder / "tatoeba_en_ar.train.tsv.gz"), sentences, arguments.seed)
     tests = {
         "tatoeba": held_out,

@@ -1,1 +1,1 @@
-"""Kubeflow pipelines: components (one file a step) and one file a pipeline. Services are reached through `sindbad.clients` only."""
+"""Kubeflow pipelines: components, stages, one file a pipeline. Services are reached by `sindbad.clients` only."""

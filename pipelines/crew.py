@@ -53,7 +53,7 @@ class CrewSettings(BaseModel):
     """Who writes the summaries."""
     tools: tuple[str, ...] = ("search", "visit")
     """Tools on offer."""
-    top_k: int = Field(4, ge=1)
+    top_k: int = Field(default=4, ge=1)
     """Results a query."""
 
 
@@ -71,7 +71,7 @@ def addresses(run: Path, service: str, kind: str = "address") -> list[str]:
 
 
 async def serve(stage: Stage, service: str, model_dir: str | Path) -> WeightVersion:
-    """Make ``service`` serve the weights in ``model_dir``: publish them as its newest version and wait for every replica.
+    """Make ``service`` serve ``model_dir``: publish it as the newest version and wait for every replica.
 
     Weights that are the current version already are not published again.
     """
@@ -98,7 +98,7 @@ async def wait_for_version(run: Path, service: str, number: int) -> None:
 
 
 async def _reach(control: ModelControlClient, number: int) -> None:
-    while ((await control.get()).version or 0) < number:
+    while ((await control.get()).version or 0) < number:  # noqa: ASYNC110 - it waits for another process
         await asyncio.sleep(0.1)
 
 

@@ -21,13 +21,13 @@ class EncyclopediaSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    train_worlds: int = Field(20, ge=1)
+    train_worlds: int = Field(default=20, ge=1)
     """Worlds that questions for training come from."""
-    test_worlds: int = Field(6, ge=1)
+    test_worlds: int = Field(default=6, ge=1)
     """Held-out worlds."""
-    entities: int = Field(100, ge=24)
+    entities: int = Field(default=100, ge=24)
     """Entities a world."""
-    first_seed: int = Field(1000, ge=0)
+    first_seed: int = Field(default=1000, ge=0)
     """Seed of the first world; the others follow."""
 
 
@@ -63,9 +63,7 @@ def write_all(folder: Path, index: Path, settings: EncyclopediaSettings, say: Ca
     build_index(pages, index)
     atomic.write_json(marker, wanted)
     entities, facts = sum(len(world.entities) for world in worlds), sum(len(world.facts) for world in worlds)
-    say(
-        f"{len(worlds)} worlds, {entities:,} entities, {facts:,} facts, {len(pages):,} pages in {len(LANGUAGES)} languages"
-    )
+    say(f"{len(worlds)} worlds, {entities:,} entities, {facts:,} facts, {len(pages):,} pages (English and Arabic)")
     return found
 
 

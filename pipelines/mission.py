@@ -22,16 +22,17 @@ from pipelines.components.report import report
 from pipelines.components.rl import grpo
 from pipelines.components.sft import tune
 from pipelines.components.teacher import teacher_translator
-from pipelines.step import place
+from pipelines.step import Placement, place
 
-GPU = {"pool": "gpu", "cpu": "8", "memory": "64G", "gpus": 1}
-TRAIN = {"pool": "gpu", "cpu": "16", "memory": "128G", "gpus": 8}
-CPU = {"pool": "cpu", "cpu": "4", "memory": "16G"}
+GPU = Placement(pool="gpu", cpu="8", memory="64G", gpus=1)
+TRAIN = Placement(pool="gpu", cpu="16", memory="128G", gpus=8)
+CPU = Placement(pool="cpu", cpu="4", memory="16G")
 
 STAGES = (
     "teacher", "compress", "pairs", "translator", "questions", "base", "cold_start", "corpus", "sft", "merge",
     "curate", "rl_sim", "refresh", "rl_live",
-    "evaluate_base", "evaluate_sft", "evaluate_merged", "evaluate_rl_sim", "evaluate_rl_live", "evaluate_react", "report",
+    "evaluate_base", "evaluate_sft", "evaluate_merged", "evaluate_rl_sim", "evaluate_rl_live", "evaluate_react",
+    "report",
 )  # fmt: skip
 """In the order in which they run; each is a parameter ``<name>_stage``."""
 
@@ -65,20 +66,20 @@ def mission(
     encyclopedia = dsl.importer(artifact_uri=encyclopedia_uri, artifact_class=Dataset, reimport=False).output
 
     # HALA: teacher -> compressed weights -> judged pairs -> light translator.
-    teacher = place(teacher_translator(stage=teacher_stage), **GPU)
-    compressed = place(compress_teacher(stage=compress_stage, teacher=teacher.outputs["model"]), **GPU)
+    teacher = place(teacher_translator(stage=teacher_stage), GPU)
+    compressed = place(compress_teacher(stage=compress_stage, teacher=teacher.outputs["model"]), GPU)
     pairs = place(
-        bilingual_pairs(stage=pairs_stage, encyclopedia=encyclopedia, teacher=compressed.outputs["compressed"]), **CPU
+        bilingual_pairs(stage=pairs_stage, encyclopedia=encyclopedia, teacher=compressed.outputs["compressed"]), CPU
     )
     translator = place(
-        light_translator(stage=translator_stage, encyclopedia=encyclopedia, pairs=pairs.outputs["kept"]), **GPU
+        light_translator(stage=translator_stage, encyclopedia=encyclopedia, pairs=pairs.outputs["kept"]), GPU
     )
 
     # WebSailor-V2: graph -> subgraphs -> verified questions -> oracle rollouts by rejection sampling.
-    asked = place(synthesise_questions(stage=questions_stage, encyclopedia=encyclopedia), **CPU)
-    base = place(base_agent(stage=base_stage), **TRAIN)
+    asked = place(synthesise_questions(stage=questions_stage, encyclopedia=encyclopedia), CPU)
+    base = place(base_agent(stage=base_stage), TRAIN)
     rollouts = place(
-        cold_start(stage=cold_start_stage, questions=asked.outputs["train"], base=base.outputs["model"]), **CPU
+        cold_start(stage=cold_start_stage, questions=asked.outputs["train"], base=base.outputs["model"]), CPU
     )
 
     # HALA again: the corpus translated through the translator service, SFT, SLERP with the base.
@@ -91,23 +92,23 @@ def mission(
             base=base.outputs["model"],
             translator=translator.outputs["model"],
         ),
-        **CPU,
+        CPU,
     )
-    tuned = place(tune(stage=sft_stage, base=base.outputs["model"], arabic=corpus.outputs["translated"]), **TRAIN)
-    merged = place(slerp_merge(stage=merge_stage, base=base.outputs["model"], tuned=tuned.outputs["model"]), **CPU)
+    tuned = place(tune(stage=sft_stage, base=base.outputs["model"], arabic=corpus.outputs["translated"]), TRAIN)
+    merged = place(slerp_merge(stage=merge_stage, base=base.outputs["model"], tuned=tuned.outputs["model"]), CPU)
 
     # WebSailor-V2 and ReSum: GRPO on segments in the simulator, a refreshed active set, then the live web.
     active = place(
-        curate(stage=curate_stage, questions=asked.outputs["train"], policy=merged.outputs["model"]), **CPU
+        curate(stage=curate_stage, questions=asked.outputs["train"], policy=merged.outputs["model"]), CPU
     ).set_display_name("curate")
     rl_sim = place(
-        grpo(stage=rl_sim_stage, policy=merged.outputs["model"], questions=active.outputs["active"]), **TRAIN
+        grpo(stage=rl_sim_stage, policy=merged.outputs["model"], questions=active.outputs["active"]), TRAIN
     ).set_display_name("rl-sim")
     refreshed = place(
-        curate(stage=refresh_stage, questions=asked.outputs["train"], policy=rl_sim.outputs["model"]), **CPU
+        curate(stage=refresh_stage, questions=asked.outputs["train"], policy=rl_sim.outputs["model"]), CPU
     ).set_display_name("curator-refresh")
     rl_live = place(
-        grpo(stage=rl_live_stage, policy=rl_sim.outputs["model"], questions=refreshed.outputs["active"]), **TRAIN
+        grpo(stage=rl_live_stage, policy=rl_sim.outputs["model"], questions=refreshed.outputs["active"]), TRAIN
     ).set_display_name("rl-live")
 
     outcomes = {}
@@ -119,7 +120,7 @@ def mission(
         ("rl_live", evaluate_rl_live_stage, rl_live.outputs["model"]),
         ("react", evaluate_react_stage, rl_live.outputs["model"]),
     ):
-        task = place(evaluate(stage=stage, questions=asked.outputs["test"], policy=model), **CPU)
+        task = place(evaluate(stage=stage, questions=asked.outputs["test"], policy=model), CPU)
         outcomes[name] = task.set_display_name(f"evaluate-{name.replace('_', '-')}").outputs["outcomes"]
 
     place(
@@ -133,5 +134,5 @@ def mission(
             rl_live=outcomes["rl_live"],
             react=outcomes["react"],
         ),
-        **CPU,
+        CPU,
     )

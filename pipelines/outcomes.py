@@ -39,7 +39,7 @@ class Outcomes:
 
     def mean(self, key: str) -> float:
         """Mean of a number."""
-        return sum(record[key] for record in self.records) / max(1, len(self.records))
+        return float(sum(record[key] for record in self.records)) / max(1, len(self.records))
 
     def trajectories(self) -> list[Trajectory]:
         """Every attempt."""

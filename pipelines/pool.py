@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,12 +26,12 @@ def read_pool(folder: Path) -> list[Question]:
     return load_questions(folder / QUESTIONS)
 
 
-def open_curator(folder: Path, journal: Path, config: Mapping[str, object]) -> Curator:
+def open_curator(folder: Path, journal: Path, config: CuratorConfig) -> Curator:
     """A curator over the pool, profiled; an existing journal resumes."""
     profile = json.loads((folder / PROFILE).read_text("utf-8"))
     outcomes = [Outcome(**outcome) for outcome in profile["outcomes"]]
     journal.parent.mkdir(parents=True, exist_ok=True)
     names = [question.question_id for question in read_pool(folder)]
-    curator = Curator(names, CuratorConfig.model_validate(config), journal)
+    curator = Curator(names, config, journal)
     curator.profile(outcomes, version=profile["version"])
     return curator

@@ -32,7 +32,7 @@ class Budgeted(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    budget_seconds: float = Field(60.0, gt=0)
+    budget_seconds: float = Field(default=60.0, gt=0)
     """Printed beside the measured time; going over is reported, not punished."""
     settings: dict[str, Any] = {}
     """The component's own settings (the pydantic model in its file)."""
@@ -92,7 +92,8 @@ def load_recipe(path: str | Path, assignments: tuple[str, ...] = ()) -> MissionR
 def checked_settings(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings with every default filled in, so that the digest covers them."""
     model = import_module(f"pipelines.stages.{COMPONENTS[name]}").SETTINGS
-    return resolve(model, settings, source=f"stages.{name}").model_dump(mode="json")
+    checked: dict[str, Any] = resolve(model, settings, source=f"stages.{name}").model_dump(mode="json")
+    return checked
 
 
 def _with_settings(digest: str, settings: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from pipelines.artifacts import read_metrics
 from pipelines.outcomes import Outcomes
 from pipelines.stage import wall_seconds
 from sindbad.agent.trajectory import Trajectory
-from sindbad.evaluation.metrics import wilson
+from sindbad.evaluation.metrics import Interval, wilson
 from sindbad.evaluation.report import Curve, Fact, Report, Table
 from sindbad.evaluation.summary import Summary, TranslationSummary
 
@@ -41,16 +41,16 @@ def mission_report(run: Path, found: Mapping[str, Outcomes], summary: Summary, s
     """The page's data."""
     last, merged = found["rl_live"], found["merged"]
     gain = last.gain_over(merged)
-    paradigm = last.gain_over(found["react"])
+    paradigm, limit = last.gain_over(found["react"]), last.context_limit
     return Report(
         title=f"Sindbad · run “{run.name}”",
         subtitle="From a bilingual teacher to a research agent trained with ReSum-GRPO: every step below ran on this "
         "machine, through the same services and the same pipeline that run on a cluster.",
         facts=[
             Fact(f"{last.summary.success:.0%}", "of held-out questions answered after RL", _interval(last)),
-            Fact(f"{gain.value * 100:+.0f} points", "RL over the merged policy", f"95 % CI {gain.low * 100:+.0f} to {gain.high * 100:+.0f}, paired"),
-            Fact(f"{paradigm.value * 100:+.0f} points", f"ReSum over ReAct at {last.context_limit} tokens", f"95 % CI {paradigm.low * 100:+.0f} to {paradigm.high * 100:+.0f}, paired"),
-            Fact(f"{scores['chrf']:.1f}", "chrF++ of the light translator", f"BLEU {scores['bleu']:.1f}, held-out sentences of the domain"),
+            Fact(f"{gain.value * 100:+.0f} points", "RL over the merged policy", _points(gain)),
+            Fact(f"{paradigm.value * 100:+.0f} points", f"ReSum over ReAct, {limit} tokens", _points(paradigm)),
+            Fact(f"{scores['chrf']:.1f}", "chrF++, light translator", f"BLEU {scores['bleu']:.1f}, held-out worlds"),
         ],
         tables=[_stage_table(found), _kind_table(found), _time_table(run)],
         curves=[*_training_curves(run), _stage_chart(found), _paradigm_chart(found)],
@@ -58,6 +58,10 @@ def mission_report(run: Path, found: Mapping[str, Outcomes], summary: Summary, s
         limits=_limits(last),
         footer=f"{scores.get('signature', '')} · intervals: Wilson for rates, paired bootstrap for differences.",
     )  # fmt: skip
+
+
+def _points(difference: Interval) -> str:
+    return f"95 % CI {difference.low * 100:+.0f} to {difference.high * 100:+.0f}, paired"
 
 
 def _interval(outcomes: Outcomes) -> str:
@@ -156,7 +160,7 @@ def _paradigm_chart(found: Mapping[str, Outcomes]) -> Curve:
         intervals = [wilson(round(sum(by_hops[group])), len(by_hops[group])) for group in groups]
         bars.append((label, [i.value for i in intervals], [(i.low, i.high) for i in intervals]))
     limit = found["react"].context_limit
-    note = f"The same weights under the same limit of {limit} tokens: ReAct ends when the context is full, ReSum summarises and restarts."
+    note = f"The same weights and limit ({limit} tokens): ReAct ends when it is full, ReSum restarts from a summary."
     return Curve(
         "ReAct beside ReSum, by hops", note, y_label="success", groups=[f"{group} hops" for group in groups], bars=bars
     )
@@ -178,7 +182,7 @@ def _to_read(found: Mapping[str, Outcomes]) -> list[tuple[str, Trajectory]]:
 def _limits(last: Outcomes) -> list[str]:
     return [
         "One seed: intervals are over questions, not over training runs. benchmarks/learning.py runs several seeds.",
-        "A model of under a million parameters in a synthetic encyclopedia of templated prose: what is shown is that the "
+        "A model of a million parameters in a synthetic encyclopedia of templated prose: what is shown is that the "
         "recipe works end to end, not how well a real model does on real pages.",
         "The translator knows the demo's domain only; its score says nothing about open text.",
         f"Sampled at temperature 1 under one context limit ({last.context_limit} tokens).",

@@ -36,8 +36,8 @@ class NoSettings(BaseModel):
 class Stage:
     """One step of one run, as a KFP parameter carries it (JSON, so that it is part of the cache key).
 
-    ``settings`` are the step's own resolved settings; ``digest`` covers the code that the step runs, so that a change of
-    either runs the step, and what depends on it, again.
+    ``settings`` are the step's own resolved settings; ``digest`` covers them and the code that the step runs: a change
+    of either runs the step, and what depends on it, again.
     """
 
     name: str

@@ -7,6 +7,7 @@ other kind, runs it as a subprocess; on a cluster the package is in the image. N
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from kfp import dsl, kubernetes
@@ -25,14 +26,25 @@ def step(function: Callable[..., Any]) -> Any:
     return dsl.component(function, base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
 
 
-def place(task: PipelineTask, *, pool: str, cpu: str, memory: str, gpus: int = 0) -> PipelineTask:
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Node pool and resources of a step's pod."""
+
+    pool: str
+    cpu: str
+    memory: str
+    gpus: int = 0
+
+
+def place(task: PipelineTask, where: Placement) -> PipelineTask:
     """Ask for a node pool, resources, the runs volume and a Kueue queue. KFP's local runner ignores all of it."""
-    task.set_cpu_request(cpu).set_cpu_limit(cpu).set_memory_request(memory).set_memory_limit(memory)
-    if gpus:
-        task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(gpus)
+    task.set_cpu_request(where.cpu).set_cpu_limit(where.cpu)
+    task.set_memory_request(where.memory).set_memory_limit(where.memory)
+    if where.gpus:
+        task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(where.gpus)
         kubernetes.add_toleration(task, key="nvidia.com/gpu", operator="Exists", effect="NoSchedule")
         kubernetes.empty_dir_mount(task, volume_name="shm", mount_path="/dev/shm", medium="Memory")
-    for key, value in POOLS[pool].items():
+    for key, value in POOLS[where.pool].items():
         kubernetes.add_node_selector(task, label_key=key, label_value=value)
     kubernetes.mount_pvc(task, pvc_name=RUNS_CLAIM, mount_path=RUNS_PATH)
     kubernetes.add_pod_label(task, label_key="kueue.x-k8s.io/queue-name", label_value=QUEUE)

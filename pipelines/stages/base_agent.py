@@ -14,7 +14,7 @@ class BaseSettings(BaseModel):
     """Train it by its script (tens of minutes) instead of taking the committed weights."""
     source: str = "sindbad/demo/models/base-agent"
     """A Hugging Face folder, relative to the repository or absolute: bring your own here."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     """Seed of a training from scratch."""
 
 
@@ -31,8 +31,10 @@ def make_base(stage_json: str, model_path: str) -> dict[str, float]:
     with running(stage_json) as stage:
         settings = stage.parse(BaseSettings)
         if settings.from_scratch:
-            from sindbad.demo.base_model import train_base
+            from sindbad.demo.base_model import save_model
+            from sindbad.demo.course import BaseModelConfig, train
 
-            train_base(stage.scratch("scratch") / "model", seed=settings.seed, say=stage.say)
+            course = train(BaseModelConfig(seed=settings.seed), stage.scratch("checkpoints"), stage.say)
+            save_model(course.model, stage.scratch("scratch") / "model")
             return copy_model(stage.scratch("scratch") / "model", Path(model_path))
         return copy_model(resolve_source(settings.source), Path(model_path))

@@ -10,11 +10,11 @@ class PairsSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    rows: int = Field(600, ge=1)
+    rows: int = Field(default=600, ge=1)
     """Instruction rows that the teacher translates (HALA: 405K); each gives two pairs."""
-    candidates: int = Field(3000, ge=0)
+    candidates: int = Field(default=3000, ge=0)
     """Parallel candidates that the judge sees (HALA: about a million)."""
-    noise_share: float = Field(0.4, ge=0, le=1)
+    noise_share: float = Field(default=0.4, ge=0, le=1)
     """Share of damaged candidates, so that the judge has something to reject."""
     seed: int = 0
     """Of the rows and candidates."""
@@ -37,6 +37,7 @@ async def make_pairs(
     from sindbad import atomic
     from sindbad.training.compress import expand_folder
     from sindbad.translation.instructions import make_instructions
+    from sindbad.translation.judges import LikelihoodJudge
     from sindbad.translation.supervision import judge_pairs, make_parallel_pool, teacher_pairs
 
     with running(stage_json) as stage:
@@ -50,12 +51,12 @@ async def make_pairs(
             made = await teacher_pairs(teacher, rows)
         stage.say(f"teacher: {len(made.tuples)} of {len(rows)} rows translated, {2 * len(made.tuples)} pairs")
         pool = make_parallel_pool(worlds, settings.seed, settings.candidates, noise_share=settings.noise_share)
-        judged = await judge_pairs(pool)
+        judged = await judge_pairs(pool, LikelihoodJudge(plain))  # the rule beside the teacher's own judgement
         stage.say(
             f"judge: {len(judged.kept)} of {len(pool)} candidates kept ({judged.keep_rate:.0%}); {judged.reasons}"
         )
 
-        def lines(records: list[dict]) -> str:
+        def lines(records: list[dict[str, object]]) -> str:
             return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
 
         from_teacher = made.pairs()

@@ -14,13 +14,13 @@ class ColdStartSettings(BaseModel):
 
     crew: CrewSettings
     """The agent's limits; the oracle writes the turns in the policy's place."""
-    questions: int = Field(400, ge=1)
+    questions: int = Field(default=400, ge=1)
     """English training questions that are attempted."""
-    attempts: int = Field(2, ge=1)
+    attempts: int = Field(default=2, ge=1)
     """Attempts at each; the first correct one is kept."""
-    instructions: int = Field(300, ge=0)
+    instructions: int = Field(default=300, ge=0)
     """Instruction records beside the trajectories."""
-    in_flight: int = Field(32, ge=1)
+    in_flight: int = Field(default=32, ge=1)
     """Attempts at once."""
     seed: int = 0
     """Of the instructions."""

@@ -1,4 +1,4 @@
-"""HALA step 4: instructions and trajectories translated through the translator service; tool calls run again in Arabic."""
+"""HALA step 4: instructions and trajectories through the translator service; tool calls are run again in Arabic."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def translate(
     from sindbad import atomic
     from sindbad.agent.store import append, read
     from sindbad.corpus.ledger import Ledger
-    from sindbad.corpus.records import read_jsonl, write_jsonl
+    from sindbad.corpus.records import InstructionRecord, read_jsonl, write_jsonl
     from sindbad.corpus.trajectories import translate_trajectories
     from sindbad.corpus.translate import TranslatorIdentity, translate_corpus
     from sindbad.errors import InvalidInput
@@ -61,7 +61,7 @@ async def translate(
         records, dropped = [], Counter[str]()
         async with translator(stage) as client:
             with Ledger(stage.folder("corpus") / "ledger.sqlite") as ledger:
-                by_world: dict[str, list] = {}
+                by_world: dict[str, list[InstructionRecord]] = {}
                 for record in read_jsonl(Path(instructions_path)):
                     by_world.setdefault(record.metadata["world_id"], []).append(record)
                 for world_id, own in by_world.items():
@@ -80,8 +80,8 @@ async def translate(
         stage.say(f"{moved.kept} of {moved.trajectories} trajectories kept, dropped: {moved.dropped or 'none'}")
         if not arabic:
             raise InvalidInput(
-                f"none of {len(english)} trajectories survived translation ({moved.dropped}): the translator is too weak; "
-                "train it longer (stages.translator.settings.training.sft.steps)"
+                f"none of {len(english)} trajectories survived translation ({moved.dropped}); "
+                "train the translator longer (stages.translator.settings.training.sft.steps)"
             )
         folder = Path(translated_path)
         folder.mkdir(parents=True, exist_ok=True)

@@ -18,13 +18,13 @@ class CurateSettings(BaseModel):
 
     crew: CrewSettings
     """The agent and its environment."""
-    attempts: int = Field(4, ge=2)
+    attempts: int = Field(default=4, ge=2)
     """Rollouts a question."""
-    pool: int = Field(160, ge=1)
+    pool: int = Field(default=160, ge=1)
     """Questions profiled, a seeded sample of D."""
-    at_least: int = Field(16, ge=0)
+    at_least: int = Field(default=16, ge=0)
     """Fewer moderate questions than this is an error: the policy is too weak or too strong for the pool."""
-    in_flight: int = Field(64, ge=1)
+    in_flight: int = Field(default=64, ge=1)
     """Attempts at once."""
     seed: int = 0
     """Of the sample and the rollouts."""

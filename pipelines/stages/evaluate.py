@@ -14,9 +14,9 @@ class EvaluateSettings(BaseModel):
 
     crew: CrewSettings
     """The agent and its environment."""
-    questions: int = Field(200, ge=1)
+    questions: int = Field(default=200, ge=1)
     """How many, evenly over the languages; the same ones for every model."""
-    in_flight: int = Field(64, ge=1)
+    in_flight: int = Field(default=64, ge=1)
     """Attempts at once."""
     seed: int = 0
     """Of the sampling."""

@@ -14,7 +14,7 @@ class TranslatorSettings(BaseModel):
 
     training: LightConfig = LightConfig()
     """Shape and schedule."""
-    held_out: int = Field(300, ge=1)
+    held_out: int = Field(default=300, ge=1)
     """Sentences of held-out worlds that are scored, names in the open."""
     seed: int = 0
     """Of masking and of the held-out sample."""

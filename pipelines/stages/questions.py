@@ -34,6 +34,7 @@ async def synthesise_all(stage_json: str, encyclopedia_path: str, train_path: st
     from sindbad.clients import ToolClient
     from sindbad.graph.build import build_graph
     from sindbad.languages import LANGUAGES, get_pack
+    from sindbad.questions.question import Question
     from sindbad.questions.store import check_disjoint, save_questions, save_rejected
     from sindbad.questions.synthesis import Topologies, synthesise
     from sindbad.tools.environment import Scope
@@ -41,7 +42,7 @@ async def synthesise_all(stage_json: str, encyclopedia_path: str, train_path: st
     with running(stage_json) as stage:
         settings, worlds = stage.parse(QuestionsSettings), read_encyclopedia(Path(encyclopedia_path))
         packs, topologies = [get_pack(language) for language in LANGUAGES], Topologies()
-        kept: dict[str, list] = {"train": [], "test": []}
+        kept: dict[str, list[Question]] = {"train": [], "test": []}
         rejected, nodes, edges, degrees, started = [], 0, 0, [], time.monotonic()
         tools = ToolClient(addresses(stage.run, "search"), top_k=10)
         try:

@@ -1,4 +1,4 @@
-"""`summary.json` and `report.html`: before and after for every stage, ReAct beside ReSum, curves, trajectories to read."""
+"""`summary.json` and `report.html`: before and after, ReAct beside ReSum, curves, trajectories to read."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""ReSum-GRPO against the services: simulated or live is a setting, nothing else changes (WebSailor-V2 §4.2, ReSum §3.3)."""
+"""ReSum-GRPO against the services; simulated or live is a setting (WebSailor-V2 §4.2, ReSum §3.3)."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.crew import CrewSettings
-from sindbad.training.curator import CuratorConfig
 from sindbad.training.configuration import GRPOConfig
+from sindbad.training.curator import CuratorConfig
 
 
 class RLSettings(BaseModel):
@@ -29,6 +29,8 @@ async def train(
     stage_json: str, policy_path: str, questions_path: str, model_path: str, page_path: str
 ) -> dict[str, float]:
     """Train (or resume) and write the trained folder and the reward curve."""
+    import shutil
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pipelines.artifacts import metrics_page, training_paths
@@ -36,6 +38,7 @@ async def train(
     from pipelines.pool import open_curator, read_pool
     from pipelines.stage import running
     from sindbad.agent.store import append
+    from sindbad.agent.trajectory import Trajectory
     from sindbad.training.publish import StorePublisher
     from sindbad.training.run import run_grpo
     from sindbad.training.sft import load_causal_lm, save_model_folder
@@ -55,9 +58,14 @@ async def train(
 
         def progress(step: int, steps: int, metrics: dict[str, float]) -> None:
             stage.say(
-                f"step {step}/{steps} · success {metrics['success']:.2f} · mixed groups {metrics['groups_mixed']:.0f}/{metrics['groups']:.0f} "
+                f"step {step}/{steps} · success {metrics['success']:.2f} · {metrics['groups_mixed']:.0f} mixed groups "
                 f"· {metrics['rollout_tokens_per_second']:,.0f} tok/s · {metrics['seconds']:.0f} s"
             )
+
+        def keep(number: int, made: Sequence[Trajectory]) -> None:
+            folder = trajectories / f"step-{number:05d}"
+            shutil.rmtree(folder, ignore_errors=True)
+            append(folder, made)
 
         async def published(version: int, _folder: Path) -> None:
             await wait_for_version(stage.run, "policy", version)
@@ -74,7 +82,7 @@ async def train(
                 paths=paths,
                 stage=stage.name,
                 on_published=published,
-                store_trajectories=lambda number, made: append(trajectories / f"step-{number:05d}", made) and None,
+                store_trajectories=keep,
                 on_step=progress,
             )
             stage.say("curator: " + ", ".join(f"{name} {value}" for name, value in curator.summary().items()))

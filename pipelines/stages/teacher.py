@@ -14,7 +14,7 @@ class TeacherSettings(BaseModel):
     """Train it by its script instead of taking the committed weights."""
     source: str = "sindbad/demo/models/teacher"
     """A Hugging Face folder, relative to the repository or absolute."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=1, ge=0)
     """Seed of a training from scratch."""
 
 

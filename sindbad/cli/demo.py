@@ -44,7 +44,7 @@ def demo(
     try:
         run_mission_here(chosen, run_dir)
     except KeyboardInterrupt:
-        typer.echo(f"\nInterrupted, nothing is lost. The same command goes on at the first unfinished step of {run_dir}.")
+        typer.echo(f"\nInterrupted, nothing is lost: the same command goes on at the first unfinished step ({run_dir})")
         raise typer.Exit(130) from None
 
 

@@ -26,9 +26,7 @@ def compile_(
 
 
 @app.command()
-def arguments(
-    run: Run = DEMO, recipe: RecipeOption = Path("recipes/demo.yaml"), assignments: SetOption = None
-) -> None:
+def arguments(run: Run = DEMO, recipe: RecipeOption = Path("recipes/demo.yaml"), assignments: SetOption = None) -> None:
     """Print the pipeline's arguments for a recipe as JSON: what a run in Kubeflow is started with."""
     need_checkout()
     import json
@@ -39,9 +37,7 @@ def arguments(
 
 
 @app.command()
-def run(
-    run: Run = DEMO, recipe: RecipeOption = Path("recipes/demo.yaml"), assignments: SetOption = None
-) -> None:
+def run(run: Run = DEMO, recipe: RecipeOption = Path("recipes/demo.yaml"), assignments: SetOption = None) -> None:
     """Run the pipeline with KFP's local runner against services that are up already (`sindbad up`)."""
     need_checkout()
     import asyncio

@@ -21,9 +21,7 @@ ServicesFile = Annotated[Path | None, typer.Option("--services", help="YAML of t
 Detach = Annotated[bool, typer.Option(help="Return once they are live; `sindbad down` ends them.")]
 
 
-def up(
-    only: Only = None, run: Run = DEMO, services: ServicesFile = None, detach: Detach = False
-) -> None:
+def up(only: Only = None, run: Run = DEMO, services: ServicesFile = None, detach: Detach = False) -> None:
     """Start the services, restart what dies, and take all of them down with Ctrl-C."""
     from sindbad.errors import SindbadError
     from sindbad.supervisor.spec import DEFAULT_SERVICES, choose, read_specs
@@ -40,9 +38,7 @@ def up(
         _fail(error.message)
 
 
-def down(
-    run: Run = DEMO, seconds: Annotated[float, typer.Option(help="How long to wait for it.")] = 40.0
-) -> None:
+def down(run: Run = DEMO, seconds: Annotated[float, typer.Option(help="How long to wait for it.")] = 40.0) -> None:
     """Drain and end the services of a run."""
     import os
     import signal

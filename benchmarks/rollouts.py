@@ -168,8 +168,9 @@ def make_agent(workload: Workload, policy: Generator, environment: Environment) 
 
 
 def engine_settings(workload: Workload) -> TransformersEngineSettings:
-    """The same for the service and for the engine in this process."""
-    return TransformersEngineSettings(max_batch=IN_FLIGHT, threads=workload.threads)
+    """Those of recipes/services.yaml, for the service and for the engine in this process."""
+    recipe = default_specs(["policy"])[0].settings["engine"]
+    return TransformersEngineSettings.model_validate({**recipe, "max_batch": IN_FLIGHT, "threads": workload.threads})
 
 
 def lenient(agent: AgentConfig) -> AgentConfig:
@@ -205,7 +206,9 @@ async def measure_rollouts(folder: Path, workload: Workload) -> dict[str, Figure
             for number in range(workload.repetitions):
                 questions = make_questions(worlds, workload.episodes, number)
                 order = (direct, served) if number % 2 == 0 else (served, direct)
-                made = {arm.name: await arm.collect(questions, number, folder / f"{arm.name}-{number}") for arm in order}
+                made = {
+                    arm.name: await arm.collect(questions, number, folder / f"{arm.name}-{number}") for arm in order
+                }
                 pairs.append((made["direct"], made["services"]))
                 _say(number, *pairs[-1])
             slow = await live.collect(make_questions(worlds, workload.idle_episodes, 999), 0, folder / "slow")
@@ -267,11 +270,14 @@ def rollout_figures(pairs: Sequence[tuple[Collected, Collected]]) -> dict[str, F
     figures: dict[str, Figure] = {"rollout_repetitions": len(pairs), "rollout_in_flight": IN_FLIGHT}
     for index, name in enumerate(("direct", "services")):
         arm = [pair[index] for pair in pairs]
+        costs = [1e3 * ratio(one.cpu_seconds, one.sampled) for one in arm]
         figures |= {
             f"rollout_{name}_sampled_tokens_per_second": median(one.sampled / one.seconds for one in arm),
             f"rollout_{name}_total_tokens_per_second": median(one.total / one.seconds for one in arm),
             f"rollout_{name}_seconds": median(one.seconds for one in arm),
-            f"rollout_{name}_cpu_seconds_per_1000_tokens": median(1e3 * ratio(one.cpu_seconds, one.sampled) for one in arm),
+            f"rollout_{name}_cpu_seconds_per_1000_tokens": median(
+                1e3 * ratio(one.cpu_seconds, one.sampled) for one in arm
+            ),
             f"rollout_{name}_engine_idle_fraction": median(one.idle for one in arm),
         }
     speeds = [ratio(s.sampled / s.seconds, d.sampled / d.seconds) for d, s in pairs]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,26 @@ from sindbad.questions.question import Question
 
 
 def trajectory_record(trajectory: Trajectory) -> dict[str, Any]:
-    """JSON-ready form, lossless (floats round-trip exactly)."""
-    return asdict(trajectory)
+    """JSON-ready form, lossless (floats round-trip exactly). Shares its lists with the trajectory.
+
+    (``asdict`` would copy thousands of token ids one by one, in the loop that drives all episodes.)
+    """
+    segments, steps = map(_fields, trajectory.segments), map(_fields, trajectory.steps)
+    return _fields(trajectory) | {"segments": list(segments), "steps": list(steps)}
+
+
+def _fields(item: Trajectory | Segment | Step) -> dict[str, Any]:
+    return {field.name: getattr(item, field.name) for field in fields(item)}
 
 
 def trajectory_from_record(record: dict[str, Any]) -> Trajectory:
     """Inverse of :func:`trajectory_record`."""
-    fields = dict(record)
-    fields["segments"] = [Segment(**segment) for segment in fields["segments"]]
-    fields["steps"] = [Step(**step) for step in fields["steps"]]
-    fields["environment"] = EnvironmentKind(fields["environment"])
-    fields["termination"] = Termination(fields["termination"])
-    return Trajectory(**fields)
+    values = dict(record)
+    values["segments"] = [Segment(**segment) for segment in values["segments"]]
+    values["steps"] = [Step(**step) for step in values["steps"]]
+    values["environment"] = EnvironmentKind(values["environment"])
+    values["termination"] = Termination(values["termination"])
+    return Trajectory(**values)
 
 
 class RolloutJournal:

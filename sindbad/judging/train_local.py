@@ -170,8 +170,8 @@ On {report.cases} fresh pairs, half of them right, English and Arabic:
 Pairs that the rule gets wrong by design: the right name inside other words ("the city of Tavel"). The model is lenient
 where two names share their beginning, so let it decide alone nowhere that matters: the service's default is the rule.
 
-One seed. Batch size and steps were chosen among five trial runs (accuracy 0.71 to 0.84 on other pairs than those above;
-two runs that differed in hardly more than 11 steps gave 0.80 and 0.71), so expect a retrained judge to differ by points.
+One seed. Loss, batch size and steps were chosen among six trial runs, by accuracy on other pairs than those above (0.71
+to 0.84 there). Two runs of one recipe with 1,289 and 1,300 steps gave 0.80 and 0.71: a retrained judge may differ.
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from sindbad.agent.trajectory import Trajectory
 from sindbad.evaluation.metrics import Interval, wilson
 from sindbad.evaluation.report import Curve, Fact, Report, Table
 from sindbad.evaluation.summary import Summary, TranslationSummary
+from sindbad.judging.agreement import Agreement
 
 STAGES = {
     "base": "base (English)",
@@ -37,7 +39,9 @@ def mission_summary(run: Path, found: Mapping[str, Outcomes], scores: Mapping[st
     )
 
 
-def mission_report(run: Path, found: Mapping[str, Outcomes], summary: Summary, scores: Mapping[str, Any]) -> Report:
+def mission_report(
+    run: Path, found: Mapping[str, Outcomes], summary: Summary, scores: Mapping[str, Any], agreement: Agreement
+) -> Report:
     """The page's data."""
     last, merged = found["rl_live"], found["merged"]
     gain = last.gain_over(merged)
@@ -52,7 +56,7 @@ def mission_report(run: Path, found: Mapping[str, Outcomes], summary: Summary, s
             Fact(f"{paradigm.value * 100:+.0f} points", f"ReSum over ReAct, {limit} tokens", _points(paradigm)),
             Fact(f"{scores['chrf']:.1f}", "chrF++, light translator", f"BLEU {scores['bleu']:.1f}, held-out worlds"),
         ],
-        tables=[_stage_table(found), _kind_table(found), _time_table(run)],
+        tables=[_stage_table(found), _kind_table(found), _judge_table(agreement), _corpus_table(run), _time_table(run)],
         curves=[*_training_curves(run), _stage_chart(found), _paradigm_chart(found)],
         trajectories=_to_read(found),
         limits=_limits(last),
@@ -97,6 +101,27 @@ def _kind_table(found: Mapping[str, Outcomes]) -> Table:
     return Table(
         "By kind of question", "Merged against the end of RL.", ["questions", "count", "merged", "RL, live"], rows
     )
+
+
+def _judge_table(agreement: Agreement) -> Table:
+    record = agreement.to_record()
+    rows = [
+        [name.replace("_", " "), f"{value:.3f}" if isinstance(value, float) else str(value)]
+        for name, value in record.items()
+    ]
+    note = (
+        "The rule (normalised exact match) decides every verdict here. A tiny language model, trained by our script, was "
+        "asked for its opinion on the same answers; this is how far the two agree."
+    )
+    return Table("Two judges", note, ["rule and model", "value"], rows)
+
+
+def _corpus_table(run: Path) -> Table:
+    path = run / "corpus" / "waterfall.json"
+    waterfall = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    rows = [[part, reason, str(count)] for part, drops in waterfall.items() for reason, count in drops.items()]
+    note = "Translated instructions and trajectories that were dropped, by reason; the ledger holds every attempt."
+    return Table("Dropped in translation", note, ["part", "reason", "count"], rows or [["nothing", "", "0"]])
 
 
 def _time_table(run: Path) -> Table:

@@ -19,6 +19,8 @@ def report(
     metrics: Output[Metrics],
 ) -> None:
     """The end of a run."""
+    import asyncio
+
     from pipelines.artifacts import log_metrics
     from pipelines.stages.report import write
 
@@ -26,4 +28,4 @@ def report(
         "base": base.path, "sft": sft.path, "merged": merged.path,
         "rl_sim": rl_sim.path, "rl_live": rl_live.path, "react": react.path,
     }  # fmt: skip
-    log_metrics(metrics, write(stage, translation.path, outcomes, page.path))
+    log_metrics(metrics, asyncio.run(write(stage, translation.path, outcomes, page.path)))

@@ -54,6 +54,7 @@ async def synthesise_all(stage_json: str, encyclopedia_path: str, train_path: st
                     made = synthesise(
                         built.graph, world.world_id, packs, config, settings.seed + world.seed, topologies=topologies
                     )
+                    built.graph.save(stage.folder("graph") / f"{world.world_id}.jsonl")
                     kept[split] += made.questions
                     rejected += made.rejected
                     degrees.append(made.mean_degree)
@@ -61,6 +62,12 @@ async def synthesise_all(stage_json: str, encyclopedia_path: str, train_path: st
                 stage.say(f"{split}: {len(kept[split])} questions, {time.monotonic() - started:.0f} s")
         finally:
             await tools.close()
+        # Names are drawn afresh in every world, so now and then two worlds word a question alike.
+        known = {question.text for question in kept["train"]}
+        fresh = [question for question in kept["test"] if question.text not in known]
+        if len(fresh) < len(kept["test"]):
+            stage.say(f"test: {len(kept['test']) - len(fresh)} left out, worded like a training question")
+        kept["test"] = fresh
         check_disjoint(kept["train"], kept["test"])
         save_questions(train_path, kept["train"])
         save_questions(test_path, kept["test"])

@@ -7,12 +7,13 @@ from pipelines.stage import NoSettings
 SETTINGS = NoSettings
 
 
-def write(stage_json: str, scores_path: str, outcomes: dict[str, str], page_path: str) -> dict[str, float]:
+async def write(stage_json: str, scores_path: str, outcomes: dict[str, str], page_path: str) -> dict[str, float]:
     """Write both files below the run and the page as an artifact."""
     import json
     import shutil
     from pathlib import Path
 
+    from pipelines.judges import judge_agreement
     from pipelines.outcomes import read_outcomes
     from pipelines.reporting import mission_report, mission_summary
     from pipelines.stage import running
@@ -23,8 +24,10 @@ def write(stage_json: str, scores_path: str, outcomes: dict[str, str], page_path
         scores = json.loads(Path(scores_path).read_text("utf-8"))
         summary = mission_summary(stage.run, found, scores)
         summary.write(stage.run / "summary.json")
-        write_report(mission_report(stage.run, found, summary, scores), stage.run / "report.html")
+        agreement = await judge_agreement(stage, found["rl_live"].trajectories())
+        write_report(mission_report(stage.run, found, summary, scores, agreement), stage.run / "report.html")
         Path(page_path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(stage.run / "report.html", page_path)
         stage.say(f"{stage.run / 'report.html'}")
-        return {f"success_{name}": value.success for name, value in summary.stages.items()}
+        rates = {f"success_{name}": value.success for name, value in summary.stages.items()}
+        return {**rates, **{f"judge_{name}": float(value) for name, value in agreement.to_record().items()}}

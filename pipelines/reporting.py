@@ -104,14 +104,10 @@ def _kind_table(found: Mapping[str, Outcomes]) -> Table:
 
 
 def _judge_table(agreement: Agreement) -> Table:
-    record = agreement.to_record()
-    rows = [
-        [name.replace("_", " "), f"{value:.3f}" if isinstance(value, float) else str(value)]
-        for name, value in record.items()
-    ]
+    rows = [[name.replace("_", " "), f"{value:.3g}"] for name, value in agreement.to_record().items()]
     note = (
-        "The rule (normalised exact match) decides every verdict here. A tiny language model, trained by our script, was "
-        "asked for its opinion on the same answers; this is how far the two agree."
+        "The rule (normalised exact match) decides every verdict here. A tiny language model, trained by our script, "
+        "was asked for its opinion on the same answers; this is how far the two agree."
     )
     return Table("Two judges", note, ["rule and model", "value"], rows)
 

@@ -86,10 +86,10 @@ def test_the_committed_model_answers_held_out_english_questions() -> None:
 
 @pytest.mark.slow
 def test_recall_forms_from_random_weights_far_above_chance(tmp_path: Path) -> None:
-    config = BaseModelConfig(drill_facts=2, drill_steps=260, page_steps=0, attempt_steps=0, threads=1, worlds=1)
+    config = BaseModelConfig(drill_facts=1, drill_steps=140, page_steps=0, attempt_steps=0, threads=1, worlds=1)
     course = Course(config, tmp_path, lambda _: None)
     fresh = Drills(demo_tokenizer(), 12345)
-    rows = collate([Sample(e.input_ids, e.loss_mask) for e in (fresh.recall(2) for _ in range(64))])
+    rows = collate([Sample(e.input_ids, e.loss_mask) for e in (fresh.recall(1) for _ in range(64))])
 
     def accuracy() -> float:
         with torch.no_grad():
@@ -98,4 +98,4 @@ def test_recall_forms_from_random_weights_far_above_chance(tmp_path: Path) -> No
     before = accuracy()
     course.run(lambda: Practice(()))
     assert before < 0.05
-    assert accuracy() > 0.6
+    assert accuracy() > 0.5

@@ -61,13 +61,13 @@ def _prepare_environment() -> None:
 
 
 def main() -> None:
-    """``python -m pipelines.local RUN_DIR ARGUMENTS.json``: the process that ``sindbad demo`` watches over."""
+    """``python -m pipelines.local RUN_DIR ARGUMENTS.json``: the process that ``sindbad demo`` watches over.
+
+    (It starts this through :mod:`sindbad.supervisor.child`, so that it dies with the demo from its first moment on.)
+    """
     import json
     import logging
 
-    from sindbad.supervisor.child import die_with_parent
-
-    die_with_parent(os.getppid())
     logging.getLogger().setLevel(logging.WARNING)
     run_dir, arguments = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text("utf-8"))
     run_mission(run_dir, arguments)

@@ -48,7 +48,7 @@ class MissionRecipe(BaseModel):
     description: str = ""
     """One sentence."""
     shared: dict[str, Any] = {}
-    """Not read: a place for YAML anchors that stages refer to."""
+    """Not read, and not to be assigned to: a place for YAML anchors that stages refer to."""
     encyclopedia: EncyclopediaSettings = EncyclopediaSettings()
     """The worlds."""
     services: Path = Path("recipes/services.yaml")
@@ -79,6 +79,8 @@ def load_recipe(path: str | Path, assignments: tuple[str, ...] = ()) -> MissionR
 
     Raises InvalidInput naming the fault, and the nearest key for a typo, down to every stage's own settings.
     """
+    if vain := [text for text in assignments if text.startswith("shared.")]:
+        raise InvalidInput(f"{vain[0]}: anchors are copied when the file is read; assign to the stages themselves")
     file = Path(path) if Path(path).exists() else ROOT / path
     recipe = resolve(MissionRecipe, override(read_mapping(file), assignments), source=str(path))
     unknown = set(recipe.stages) ^ set(COMPONENTS)

@@ -23,6 +23,7 @@ from sindbad import atomic
 
 OWNER_VARIABLE = "SINDBAD_OWNER_PID"
 BEGAN, SAID, ENDED = "▶", "│", "■"
+CLOCK_SECONDS = 3.0
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
@@ -89,14 +90,14 @@ def running(payload: str) -> Iterator[Stage]:
     stage = Stage.from_json(payload)
     _calm_threads()
     _die_with_owner()
-    started = time.monotonic()
+    clock = _Clock(stage)
     print(f"{BEGAN} {stage.name} (budget {stage.budget_seconds:.0f} s)", flush=True)
     try:
         yield stage
     except BaseException:
-        _add_wall_time(stage, time.monotonic() - started, done=False)
+        clock.stop(done=False)
         raise
-    total = _add_wall_time(stage, time.monotonic() - started, done=True)
+    total = clock.stop(done=True)
     mark = "" if total <= stage.budget_seconds else "  ← over budget"
     print(f"{ENDED} {stage.name}: {total:.0f} s of {stage.budget_seconds:.0f} s{mark}", flush=True)
 
@@ -112,20 +113,41 @@ def wall_seconds(run_dir: Path) -> dict[str, float]:
     return {file.stem: json.loads(file.read_text())["wall_seconds"] for file in files}
 
 
-def _add_wall_time(stage: Stage, seconds: float, *, done: bool) -> float:
-    path = stage.folder("stages") / f"{stage.name}.json"
-    before = json.loads(path.read_text()) if path.exists() else {}
-    same = before.get("digest") == stage.digest
-    total = seconds + (before.get("wall_seconds", 0.0) if same and not before.get("done") else 0.0)
-    record = {
-        "wall_seconds": round(total, 3),
-        "budget_seconds": stage.budget_seconds,
-        "first_ended": before.get("first_ended", time.time()),
-        "digest": stage.digest,
-        "done": done,
-    }
-    atomic.write_json(path, record)
-    return total
+class _Clock:
+    """A stage's wall time over all attempts, on disk every few seconds, so that kill -9 loses no more than those."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage, self._path = stage, stage.folder("stages") / f"{stage.name}.json"
+        before = json.loads(self._path.read_text()) if self._path.exists() else {}
+        same = before.get("digest") == stage.digest and not before.get("done")
+        self._earlier = before.get("wall_seconds", 0.0) if same else 0.0
+        self._first_ended = before.get("first_ended")
+        self._started = time.monotonic()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._tick, name="stage-clock", daemon=True)
+        self._thread.start()
+
+    def _tick(self) -> None:
+        while not self._stopped.wait(CLOCK_SECONDS):
+            self._write(done=False)
+
+    def stop(self, *, done: bool) -> float:
+        """The last entry; returns seconds over all attempts."""
+        self._stopped.set()
+        self._thread.join()
+        return self._write(done=done)
+
+    def _write(self, *, done: bool) -> float:
+        total = self._earlier + time.monotonic() - self._started
+        record = {
+            "wall_seconds": round(total, 3),
+            "budget_seconds": self._stage.budget_seconds,
+            "first_ended": self._first_ended or time.time(),
+            "digest": self._stage.digest,
+            "done": done,
+        }
+        atomic.write_json(self._path, record)
+        return total
 
 
 def _calm_threads() -> None:

@@ -39,10 +39,11 @@ def override(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, An
         *outer, last = path.strip().split(".")
         place = values
         for key in outer:
-            inner = place.setdefault(key, {})
+            inner = place.get(key, {})
             if not isinstance(inner, dict):
                 raise InvalidInput(f"{path}: {key} is not a mapping", reason="CONFIGURATION")
-            place = inner
+            # A YAML alias is the same object in several places: a copy, so that only the place named here changes.
+            place[key] = place = dict(inner)
         place[last] = yaml.safe_load(text)
     return values
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from collections import deque
@@ -28,24 +29,31 @@ def demo(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the resolved recipe and stop")] = False,
 ) -> None:
     """Run the main job: translate, tune, merge, reinforce, evaluate. Resumes where it stopped."""
+    import signal
+
     from sindbad.cli.checkout import need_checkout
 
     need_checkout()
+    # `timeout` and container runtimes send SIGTERM: the same orderly end as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _demo(run, recipe, assignments or [], from_scratch, dry_run)
+    except KeyboardInterrupt:
+        typer.echo(f"\nInterrupted, nothing is lost: the same command goes on at the first unfinished step ({run})")
+        raise typer.Exit(130) from None
+
+
+def _demo(run: Path, recipe: Path, assignments: list[str], from_scratch: bool, dry_run: bool) -> None:
     from pipelines.recipe import load_recipe
 
     scratch = ("stages.teacher.settings.from_scratch=true", "stages.base.settings.from_scratch=true")
-    chosen = load_recipe(recipe, (*(assignments or ()), *(scratch if from_scratch else ())))
+    chosen = load_recipe(recipe, (*assignments, *(scratch if from_scratch else ())))
     if dry_run:
         import yaml
 
         typer.echo(yaml.safe_dump(chosen.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
         return
-    run_dir = run
-    try:
-        run_mission_here(chosen, run_dir)
-    except KeyboardInterrupt:
-        typer.echo(f"\nInterrupted, nothing is lost: the same command goes on at the first unfinished step ({run_dir})")
-        raise typer.Exit(130) from None
+    run_mission_here(chosen, run)
 
 
 def run_mission_here(recipe: MissionRecipe, run_dir: Path) -> None:
@@ -85,7 +93,8 @@ async def run_pipeline_process(recipe: MissionRecipe, run_dir: Path) -> None:
     arguments, log = run_dir / "pipeline-arguments.json", run_dir / "logs" / "pipeline.log"
     atomic.write_json(arguments, recipe.arguments(run_dir))
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "pipelines.local", str(run_dir.resolve()), str(arguments.resolve())]
+    starter = [sys.executable, "-m", "sindbad.supervisor.child", str(os.getpid())]
+    command = [*starter, "pipelines.local", str(run_dir.resolve()), str(arguments.resolve())]
     pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(
         *command, cwd=_checkout(), start_new_session=True, stdout=pipe, stderr=asyncio.subprocess.STDOUT, limit=2**24
@@ -93,9 +102,8 @@ async def run_pipeline_process(recipe: MissionRecipe, run_dir: Path) -> None:
     try:
         last = await _relay(child, log)
         code = await child.wait()
-    except asyncio.CancelledError:
-        await _end(child)
-        raise
+    finally:
+        await _end(child)  # also where it ended by itself: a pipeline that was killed leaves its step behind
     if code:
         tail = "\n".join(last)
         raise RuntimeError(f"the pipeline stopped:\n{tail}\nWhole log: {log}. Run the same command to resume.")
@@ -128,18 +136,18 @@ def _first_error(lines: list[str]) -> list[str]:
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:
-    import os
+    """Return when nothing is left of the child's process group: the pipeline and its step."""
     import signal
+    from contextlib import suppress
 
-    for number, seconds in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
-        try:
+    with suppress(ProcessLookupError):
+        for number, seconds in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
             os.killpg(child.pid, number)
-            async with asyncio.timeout(seconds):
-                await child.wait()
-        except ProcessLookupError:
-            return
-        except TimeoutError:
-            continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    while True:  # the step is no child of ours: nobody tells us when it is gone
+                        await asyncio.sleep(0.02)
+                        os.killpg(child.pid, 0)
 
 
 def _finish(run_dir: Path, seconds: float) -> None:

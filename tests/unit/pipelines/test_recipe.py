@@ -1,0 +1,99 @@
+"""Recipes of the mission: every stage is there, a typo is an error that names the nearest key."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipelines.digest import ROOT
+from pipelines.recipe import COMPONENTS, load_recipe
+from pipelines.stage import Stage
+from sindbad.errors import InvalidInput
+
+RECIPES = ("recipes/demo.yaml", "recipes/mini.yaml")
+
+
+@pytest.mark.parametrize("path", RECIPES)
+def test_a_recipe_resolves_into_one_argument_a_stage(path: str, tmp_path: Path) -> None:
+    recipe = load_recipe(path)
+    arguments = recipe.arguments(tmp_path)
+    assert set(arguments) == {f"{name}_stage" for name in COMPONENTS} | {"encyclopedia_uri"}
+    for name in COMPONENTS:
+        stage = Stage.from_json(arguments[f"{name}_stage"])
+        assert (stage.name, stage.run) == (name, tmp_path)
+        assert stage.budget_seconds == recipe.stages[name].budget_seconds
+        assert len(stage.digest) == 64
+
+
+@pytest.mark.parametrize("path", RECIPES)
+def test_the_same_recipe_gives_the_same_arguments(path: str, tmp_path: Path) -> None:
+    assert load_recipe(path).arguments(tmp_path) == load_recipe(path).arguments(tmp_path)
+
+
+def test_the_demo_asks_enough_questions() -> None:
+    recipe = load_recipe("recipes/demo.yaml")
+    for name in COMPONENTS:
+        if name.startswith("evaluate_"):
+            assert recipe.stages[name].settings["questions"] >= 200
+
+
+@pytest.mark.parametrize(
+    ("assignment", "hint"),
+    [
+        ("stages.sft.settings.step=3", "'steps'"),
+        ("stages.sft.settings.optimiser.lrr=3", "'lr'"),
+        ("stages.rl_sim.settings.grpo.rollout.group=3", "'groups'"),
+        ("stages.rl_sim.settings.grpo.clip.eps_hi=3", "'eps_high'"),
+        ("stages.evaluate_base.settings.crew.agent.contxt_limit=3", "'context_limit'"),
+        ("stages.curate.settings.atempts=3", "'attempts'"),
+        ("stages.sft.budget_second=3", "'budget_seconds'"),
+        ("encyclopedia.entitys=3", "'entities'"),
+        ("servces=x", "'services'"),
+    ],
+)
+def test_a_typo_names_the_nearest_key(assignment: str, hint: str) -> None:
+    with pytest.raises(InvalidInput, match="no such key") as caught:
+        load_recipe("recipes/mini.yaml", (assignment,))
+    assert hint in caught.value.message
+
+
+def test_a_value_that_cannot_be_names_its_place() -> None:
+    with pytest.raises(InvalidInput, match=r"stages\.sft: batch_size"):
+        load_recipe("recipes/mini.yaml", ("stages.sft.settings.batch_size=0",))
+
+
+@pytest.mark.parametrize("change", ["missing", "unknown"])
+def test_a_recipe_whose_stages_are_not_the_pipeline_s_is_refused(change: str, tmp_path: Path) -> None:
+    values = yaml.safe_load((ROOT / "recipes/mini.yaml").read_text("utf-8"))
+    if change == "missing":
+        del values["stages"]["merge"]
+    else:
+        values["stages"]["marge"] = {}
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    with pytest.raises(InvalidInput, match="merge" if change == "missing" else "marge"):
+        load_recipe(path)
+
+
+def test_an_assignment_changes_the_stage_it_names_and_no_other(tmp_path: Path) -> None:
+    before = load_recipe("recipes/mini.yaml").arguments(tmp_path)
+    after = load_recipe("recipes/mini.yaml", ("stages.evaluate_sft.settings.questions=3",)).arguments(tmp_path)
+    assert {name for name in before if before[name] != after[name]} == {"evaluate_sft_stage"}
+    assert json.loads(after["evaluate_sft_stage"])["settings"]["questions"] == 3
+
+
+def test_the_digest_changes_with_the_settings_but_not_with_the_budget(tmp_path: Path) -> None:
+    digests = [
+        load_recipe("recipes/mini.yaml", assignments).stage("sft", tmp_path).digest
+        for assignments in ((), ("stages.sft.budget_seconds=999",), ("stages.sft.settings.steps=9",))
+    ]
+    assert digests[0] == digests[1]
+    assert digests[0] != digests[2]
+
+
+def test_assigning_to_the_anchors_is_refused_because_it_would_change_nothing() -> None:
+    with pytest.raises(InvalidInput, match="assign to the stages"):
+        load_recipe("recipes/mini.yaml", ("shared.agent.context_limit=64",))

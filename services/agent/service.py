@@ -83,8 +83,9 @@ class Crew:
 
     def __init__(self, settings: AgentSettings) -> None:
         self.settings = settings
-        self.policy: Generator = PolicyClient(list(settings.policy))
-        self.judge: Judge = JudgeClient(list(settings.judge)) if settings.judge else ExactJudge()
+        channel = settings.outgoing.channel()
+        self.policy: Generator = PolicyClient(list(settings.policy), channel=channel)
+        self.judge: Judge = JudgeClient(list(settings.judge), channel=channel) if settings.judge else ExactJudge()
         self._environments: dict[EnvironmentKind, ToolClient] = {}
         self._summarizers: dict[Writer | None, SummarizerClient] = {}
 
@@ -99,6 +100,8 @@ class Crew:
                 sandbox=list(settings.sandbox) or None,
                 style=Style(settings.style) if settings.style else None,
                 top_k=settings.top_k,
+                channel=settings.outgoing.channel(),
+                sandbox_channel=settings.outgoing.channel(),
             )
         return self._environments[kind]
 
@@ -109,7 +112,9 @@ class Crew:
                 raise InvalidInput(f"this server has no summarizer service to ask for {writer}; use the rules")
             return RuleSummarizer()
         if writer not in self._summarizers:
-            self._summarizers[writer] = SummarizerClient(list(self.settings.summarizer), writer=writer)
+            self._summarizers[writer] = SummarizerClient(
+                list(self.settings.summarizer), writer=writer, channel=self.settings.outgoing.channel()
+            )
         return self._summarizers[writer]
 
     async def close(self) -> None:

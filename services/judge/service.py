@@ -141,7 +141,7 @@ async def build(settings: JudgeSettings, context: ServiceContext) -> None:
     context.add_servicer(judge_pb2_grpc.add_JudgeServicer_to_server, servicer, service_name=SERVICE_NAME)
     context.set_serving(SERVICE_NAME, settings.mode is not JudgeMode.LLM or bool(settings.policy))
     if settings.policy and settings.policy_tokenizer is not None:
-        client = PolicyClient(settings.policy)
+        client = PolicyClient(settings.policy, channel=settings.outgoing.channel())
         context.on_shutdown(client.close)
         tokenizer = TokenizerSource(settings.policy_tokenizer, load_prompts("demo"))
         judge.use_model(PolicyJudge(client, tokenizer, settings))

@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sindbad.clients.channel import ChannelSettings
+
 
 class Settings(BaseModel):
     """Base of everything configurable: unknown keys are errors, values don't change after start."""
@@ -23,6 +25,25 @@ class TlsSettings(Settings):
     """PEM private key of the server."""
     client_ca_file: Path | None = None
     """When set, clients must show a certificate signed by it (mutual TLS)."""
+
+
+class OutgoingSettings(Settings):
+    """How this service reaches the services that it calls. All unset: plain text, no token."""
+
+    ca_file: Path | None = None
+    """PEM certificate authority of their certificates; set means TLS."""
+    certificate_file: Path | None = None
+    """This service's own certificate, for mutual TLS."""
+    key_file: Path | None = None
+    """Its private key."""
+    server_name: str = ""
+    """The name in their certificate, where it is not the address."""
+    token_file: Path | None = None
+    """File with the bearer token that they ask for."""
+
+    def channel(self) -> ChannelSettings:
+        """The same, as the clients take it."""
+        return ChannelSettings(**self.model_dump())
 
 
 class RuntimeSettings(Settings):
@@ -60,5 +81,7 @@ class RuntimeSettings(Settings):
     """After SIGTERM: how long to answer NOT_SERVING and still take requests, so that balancers notice."""
     drain_seconds: float = Field(default=10.0, ge=0)
     """After SIGTERM: how long running requests may finish before they are cancelled."""
+    outgoing: OutgoingSettings = OutgoingSettings()
+    """Credentials for the services that this one calls."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Lines below this level are not written."""

@@ -178,7 +178,8 @@ def to_message(summary: Summary) -> summarizer_pb2.SummarizeResponse:
 async def build(settings: SummarizerSettings, context: ServiceContext) -> None:
     """Wire the service. It is NOT_SERVING only while the writer that answers by default has no model yet."""
     prompts = load_prompts(settings.prompts)
-    policy = PolicyClient(list(settings.policy)) if settings.policy else None
+    channel = settings.outgoing.channel()
+    policy = PolicyClient(list(settings.policy), channel=channel) if settings.policy else None
     if policy is not None:
         context.on_shutdown(policy.close)
     tokenizer = TokenizerSource(settings.policy_tokenizer, prompts) if settings.policy_tokenizer else None

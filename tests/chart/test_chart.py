@@ -149,3 +149,9 @@ def test_skaffold_is_valid_and_builds_every_service() -> None:
     assert set(artifacts) >= {*SERVICES, "pipelines"}
     for item in artifacts.values():
         assert (ROOT / item["docker"]["dockerfile"]).is_file()
+
+
+def test_with_tls_no_probe_speaks_plain_grpc() -> None:
+    container = _of_kind("Deployment", VARIANTS["secured"])["demo-policy"]["spec"]["template"]["spec"]["containers"][0]
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe]["tcpSocket"] == {"port": 50051}

@@ -32,15 +32,29 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- $scheme := "dns:///" -}}
 {{- $addresses := dict -}}
 {{- range .service.calls -}}
-{{- $_ := set $addresses . (printf "%s%s-%s:50051" $scheme $root.Release.Name .) -}}
+{{- $_ := set $addresses . (list (printf "%s%s-%s:50051" $scheme $root.Release.Name .)) -}}
 {{- end -}}
-{{- $known := dict "host" "[::]" "port" 50051 "metrics_port" 9090 -}}
-{{- if $addresses }}{{ $_ := set $known "addresses" $addresses }}{{ end -}}
-{{- if .service.model }}{{ $_ := set $known "control_port" 50052 }}{{ $_ := set $known "weights_root" (printf "%s/%s" .root.Values.weights.mountPath .name) }}{{ end -}}
+{{- $known := dict "host" "0.0.0.0" "port" 50051 "metrics_host" "0.0.0.0" "metrics_port" 9090 -}}
+{{- $known = merge $known $addresses -}}
+{{- if .service.model }}
+{{- $_ := set $known "control_host" "0.0.0.0" }}
+{{- $_ := set $known "control_port" 50052 }}
+{{- $store := printf "%s/%s" .root.Values.weights.mountPath .name }}
+{{- $_ := set $known "model" (dict "store" $store "root" $store) }}
+{{- end -}}
+{{- if .service.policyTokenizer }}{{ $_ := set $known .service.policyTokenizer (printf "%s/policy" .root.Values.weights.mountPath) }}{{ end -}}
 {{- if .service.index }}{{ $_ := set $known "index_root" .root.Values.index.mountPath }}{{ end -}}
-{{- if .root.Values.auth.tokenSecret }}{{ $_ := set $known "token_file" "/var/run/sindbad/token/token" }}{{ end -}}
+{{- $outgoing := dict -}}
+{{- if .root.Values.auth.tokenSecret }}
+{{- $_ := set $known "token_file" "/var/run/sindbad/token/token" }}
+{{- $_ := set $outgoing "token_file" "/var/run/sindbad/token/token" }}
+{{- end -}}
 {{- if and .service.model .root.Values.auth.controlTokenSecret }}{{ $_ := set $known "control_token_file" "/var/run/sindbad/control-token/token" }}{{ end -}}
-{{- if .root.Values.auth.tlsSecret }}{{ $_ := set $known "tls" (dict "certificate_file" "/var/run/sindbad/tls/tls.crt" "key_file" "/var/run/sindbad/tls/tls.key" "ca_file" "/var/run/sindbad/tls/ca.crt") }}{{ end -}}
+{{- if .root.Values.auth.tlsSecret }}
+{{- $_ := set $known "tls" (dict "certificate_file" "/var/run/sindbad/tls/tls.crt" "key_file" "/var/run/sindbad/tls/tls.key") }}
+{{- $_ := set $outgoing "ca_file" "/var/run/sindbad/tls/ca.crt" }}
+{{- end -}}
+{{- if and $outgoing .service.calls }}{{ $_ := set $known "outgoing" $outgoing }}{{ end -}}
 {{ mustMergeOverwrite $known (deepCopy .service.config) | toYaml }}
 {{- end }}
 
@@ -63,19 +77,25 @@ env:
   {{- with .service.env }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
-{{- /* Live is "the process answers"; ready is "this service serves": a model service without a model is live, not ready. */}}
+{{- /* Live is "the process answers"; ready is "this service serves": a model service without a model is live, not ready.
+The kubelet's gRPC probe speaks no TLS: with tlsSecret the probes only see an open port (NOTES.txt says so). */}}
 {{- if eq (.service.host | default "process") "process" }}
+{{- $alive := ternary (dict "tcpSocket" (dict "port" 50051)) (dict "grpc" (dict "port" 50051)) (ne .root.Values.auth.tlsSecret "") }}
 startupProbe:
-  grpc: {port: 50051}
+  {{- toYaml $alive | nindent 2 }}
   periodSeconds: 5
   failureThreshold: 60
 livenessProbe:
-  grpc: {port: 50051}
+  {{- toYaml $alive | nindent 2 }}
   periodSeconds: 10
   timeoutSeconds: 5
 {{- end }}
 readinessProbe:
+  {{- if .root.Values.auth.tlsSecret }}
+  tcpSocket: {port: 50051}
+  {{- else }}
   grpc: {port: 50051, service: {{ .service.grpcService }}}
+  {{- end }}
   periodSeconds: 5
   timeoutSeconds: 3
 resources:
@@ -87,7 +107,7 @@ securityContext:
 volumeMounts:
   - {name: config, mountPath: /etc/sindbad, readOnly: true}
   - {name: scratch, mountPath: /tmp}
-  {{- if .service.model }}
+  {{- if or .service.model .service.policyTokenizer }}
   - {name: weights, mountPath: {{ .root.Values.weights.mountPath }}, readOnly: true}
   {{- end }}
   {{- if .service.index }}
@@ -140,7 +160,7 @@ volumes:
     configMap: {name: {{ include "sindbad.fullname" . }}}
   - name: scratch
     emptyDir: {sizeLimit: 2Gi}
-  {{- if .service.model }}
+  {{- if or .service.model .service.policyTokenizer }}
   - name: weights
     persistentVolumeClaim: {claimName: {{ include "sindbad.claim" (dict "root" .root "volume" "weights") }}, readOnly: true}
   {{- end }}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipelines.digest import code_digest
 from sindbad import atomic
 from sindbad.demo.world import World, build_world, read_pages, write_encyclopedia
 from sindbad.languages import LANGUAGES
@@ -52,7 +53,8 @@ def write_all(folder: Path, index: Path, settings: EncyclopediaSettings, say: Ca
     found = Encyclopedia(
         tuple(seeds[: settings.train_worlds]), tuple(seeds[settings.train_worlds :]), settings.entities
     )
-    wanted = {"train": found.train, "test": found.test, "entities": found.entities}
+    code = code_digest("pipelines.encyclopedia")  # changed code draws other worlds, or words them otherwise
+    wanted = {"train": found.train, "test": found.test, "entities": found.entities, "code": code}
     marker = folder / WORLDS
     if marker.exists() and json.loads(marker.read_text()) == json.loads(json.dumps(wanted)) and index.exists():
         say(f"{len(seeds)} worlds are there already")

@@ -61,7 +61,9 @@ class MissionRecipe(BaseModel):
         chosen = self.stages[name]
         digest = code_digest(f"pipelines.stages.{COMPONENTS[name]}")
         settings = checked_settings(name, chosen.settings)
-        return Stage(name, str(run.resolve()), chosen.budget_seconds, settings, _with_settings(digest, settings))
+        # Worlds lie at the same place whatever is in them, so their settings are part of every step's digest.
+        covered = {"encyclopedia": self.encyclopedia.model_dump(mode="json"), "settings": settings}
+        return Stage(name, str(run.resolve()), chosen.budget_seconds, settings, _with_settings(digest, covered))
 
     def arguments(self, run: Path) -> dict[str, str]:
         """Arguments of :func:`pipelines.mission.mission`."""

@@ -6,6 +6,7 @@ root, so the next attempt resumes; its wall time adds up over attempts; artifact
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,7 +39,7 @@ class Stage:
     """One step of one run, as a KFP parameter carries it (JSON, so that it is part of the cache key).
 
     ``settings`` are the step's own resolved settings; ``digest`` covers them and the code that the step runs: a change
-    of either runs the step, and what depends on it, again.
+    of either runs the step, and what depends on it, again. While the step runs, it covers its inputs as well.
     """
 
     name: str
@@ -73,9 +74,10 @@ class Stage:
         return path
 
     def scratch(self, kind: str) -> Path:
-        """A folder for this step and exactly these settings and this code: what a resumed attempt may trust.
+        """A folder for this step and exactly these settings, code and inputs: what a resumed attempt may trust.
 
-        A changed recipe or changed code gets a new folder, so stale checkpoints are never resumed by mistake.
+        A changed recipe, changed code, or an input that was made anew gets a new folder, so that checkpoints and
+        journals of another model or of other questions are never resumed by mistake.
         """
         return self.folder(kind, f"{self.name}-{self.digest[:12]}")
 
@@ -85,9 +87,14 @@ class Stage:
 
 
 @contextmanager
-def running(payload: str) -> Iterator[Stage]:
-    """Enter a step: calm its threads, tie its life to its owner's, announce it, and keep its wall time."""
+def running(payload: str, *inputs: str) -> Iterator[Stage]:
+    """Enter a step: calm its threads, tie its life to its owner's, announce it, and keep its wall time.
+
+    ``inputs`` are the paths of its input artifacts. A step that runs again writes to a new path, a cached one keeps
+    its path, so a path stands for a content.
+    """
     stage = Stage.from_json(payload)
+    stage = replace(stage, digest=hashlib.sha256("\n".join((stage.digest, *inputs)).encode()).hexdigest())
     _calm_threads()
     _die_with_owner()
     clock = _Clock(stage)

@@ -40,7 +40,7 @@ async def make_pairs(
     from sindbad.translation.judges import LikelihoodJudge
     from sindbad.translation.supervision import judge_pairs, make_parallel_pool, teacher_pairs
 
-    with running(stage_json) as stage:
+    with running(stage_json, encyclopedia_path, teacher_path) as stage:
         settings = stage.parse(PairsSettings)
         worlds = read_encyclopedia(Path(encyclopedia_path)).worlds("train")
         # The engines know plain float32 folders: what is served are exactly the values that the FP8 weights stand for.

@@ -48,7 +48,7 @@ async def roll_out(
     from sindbad.questions.store import load_questions
     from sindbad.translation.instructions import make_instructions
 
-    with running(stage_json) as stage:
+    with running(stage_json, questions_path, base_path) as stage:
         settings = stage.parse(ColdStartSettings)
         worlds = {world.world_id: world for world in read_encyclopedia(stage.run / "worlds").worlds("train")}
         chosen = [q for q in load_questions(questions_path) if q.language == "en"][: settings.questions]

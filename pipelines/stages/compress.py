@@ -14,7 +14,7 @@ def compress(stage_json: str, teacher_path: str, compressed_path: str) -> dict[s
     from pipelines.stage import running
     from sindbad.training.compress import compress_folder
 
-    with running(stage_json) as stage:
+    with running(stage_json, teacher_path) as stage:
         report = compress_folder(Path(teacher_path), Path(compressed_path))
         worst = max(layer.max_relative for layer in report.layers)
         stage.say(f"{report.bytes_before:,} → {report.bytes_after:,} bytes, worst element error {worst:.4f} (≤ 0.0625)")

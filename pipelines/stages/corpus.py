@@ -52,7 +52,8 @@ async def translate(
     from sindbad.translation.glossary import Glossary
     from sindbad.translation.translator import TranslatorSettings
 
-    with running(stage_json) as stage:
+    inputs = (encyclopedia_path, trajectories_path, instructions_path, base_path, translator_path)
+    with running(stage_json, *inputs) as stage:
         settings = stage.parse(CorpusSettings)
         worlds = read_encyclopedia(Path(encyclopedia_path)).worlds("train")
         glossaries = {world.world_id: Glossary(world.glossary()) for world in worlds}

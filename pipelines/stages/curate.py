@@ -45,7 +45,7 @@ async def profile(stage_json: str, questions_path: str, policy_path: str, active
     from sindbad.questions.store import load_questions
     from sindbad.training.curator import Outcome
 
-    with running(stage_json) as stage:
+    with running(stage_json, questions_path, policy_path) as stage:
         settings = stage.parse(CurateSettings)
         pool = load_questions(questions_path)
         random.Random(settings.seed).shuffle(pool)

@@ -36,7 +36,7 @@ async def measure(stage_json: str, questions_path: str, policy_path: str, outcom
     from sindbad.evaluation.agent import EvaluationConfig, evaluate_agent
     from sindbad.questions.store import load_questions
 
-    with running(stage_json) as stage:
+    with running(stage_json, questions_path, policy_path) as stage:
         settings = stage.parse(EvaluateSettings)
         crew = settings.crew
         chosen = evenly_by_language(load_questions(questions_path), settings.questions)

@@ -41,7 +41,7 @@ async def train_and_score(
     from sindbad.translation.supervision import Candidate, training_pairs
     from sindbad.translation.training import evaluate_translation, train_light
 
-    with running(stage_json) as stage:
+    with running(stage_json, encyclopedia_path, pairs_path) as stage:
         settings, worlds = stage.parse(TranslatorSettings), read_encyclopedia(Path(encyclopedia_path))
         pairs = [Candidate(**json.loads(line)) for line in Path(pairs_path).read_text("utf-8").splitlines()]
         glossaries = {world.world_id: Glossary(world.glossary()) for world in worlds.worlds("train")}

@@ -15,7 +15,7 @@ def merge(stage_json: str, base_path: str, tuned_path: str, model_path: str, pag
     from sindbad.evaluation.report import Report, Table, write_report
     from sindbad.training.merge import merge_folders
 
-    with running(stage_json) as stage:
+    with running(stage_json, base_path, tuned_path) as stage:
         config = stage.parse(MergeConfig)
         report = merge_folders(Path(base_path), Path(tuned_path), Path(model_path), config)
         rows = [

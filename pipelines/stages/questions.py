@@ -39,7 +39,7 @@ async def synthesise_all(stage_json: str, encyclopedia_path: str, train_path: st
     from sindbad.questions.synthesis import Topologies, synthesise
     from sindbad.tools.environment import Scope
 
-    with running(stage_json) as stage:
+    with running(stage_json, encyclopedia_path) as stage:
         settings, worlds = stage.parse(QuestionsSettings), read_encyclopedia(Path(encyclopedia_path))
         packs, topologies = [get_pack(language) for language in LANGUAGES], Topologies()
         kept: dict[str, list[Question]] = {"train": [], "test": []}

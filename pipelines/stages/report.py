@@ -19,7 +19,7 @@ async def write(stage_json: str, scores_path: str, outcomes: dict[str, str], pag
     from pipelines.stage import running
     from sindbad.evaluation.report import write_report
 
-    with running(stage_json) as stage:
+    with running(stage_json, scores_path, *outcomes.values()) as stage:
         found = {name: read_outcomes(Path(path)) for name, path in outcomes.items()}
         scores = json.loads(Path(scores_path).read_text("utf-8"))
         summary = mission_summary(stage.run, found, scores)

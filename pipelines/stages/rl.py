@@ -45,7 +45,7 @@ async def train(
     from sindbad.training.sources import CuratedQuestions
     from sindbad.weights import WeightStore
 
-    with running(stage_json) as stage:
+    with running(stage_json, policy_path, questions_path) as stage:
         settings = stage.parse(RLSettings)
         config, crew = settings.grpo, settings.crew
         paths = training_paths(stage)

@@ -17,7 +17,7 @@ def finetune(stage_json: str, base_path: str, data_path: str, model_path: str, p
     from sindbad.training.examples import examples_of_pairs, examples_of_trajectories, read_pairs
     from sindbad.training.sft import load_causal_lm, run_sft, save_model_folder
 
-    with running(stage_json) as stage:
+    with running(stage_json, base_path, data_path) as stage:
         config = stage.parse(SETTINGS)
         examples = list(examples_of_trajectories(read(Path(data_path) / "trajectories"), max_length=config.max_length))
         instructions = Path(data_path) / "instructions.jsonl"

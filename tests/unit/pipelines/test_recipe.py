@@ -85,6 +85,12 @@ def test_an_assignment_changes_the_stage_it_names_and_no_other(tmp_path: Path) -
     assert json.loads(after["evaluate_sft_stage"])["settings"]["questions"] == 3
 
 
+def test_other_worlds_run_every_stage_again(tmp_path: Path) -> None:
+    before = load_recipe("recipes/mini.yaml").arguments(tmp_path)
+    after = load_recipe("recipes/mini.yaml", ("encyclopedia.entities=41",)).arguments(tmp_path)
+    assert {name for name in before if before[name] == after[name]} == {"encyclopedia_uri"}
+
+
 def test_the_digest_changes_with_the_settings_but_not_with_the_budget(tmp_path: Path) -> None:
     digests = [
         load_recipe("recipes/mini.yaml", assignments).stage("sft", tmp_path).digest

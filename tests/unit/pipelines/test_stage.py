@@ -111,6 +111,14 @@ def test_changed_settings_never_resume_what_others_left(tmp_path: Path) -> None:
     assert first.scratch("checkpoints") == first.scratch("checkpoints")
 
 
+def test_inputs_that_were_made_anew_never_meet_checkpoints_of_the_old_ones(tmp_path: Path) -> None:
+    payload, folders = stage_in(tmp_path).to_json(), []
+    for inputs in (("/a/model", "/a/questions"), ("/b/model", "/a/questions"), ("/a/model", "/a/questions")):
+        with running(payload, *inputs) as stage:
+            folders.append(stage.scratch("journals"))
+    assert folders[0] == folders[2] != folders[1]
+
+
 @pytest.mark.parametrize(
     ("line", "wanted"),
     [

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 import numpy as np
@@ -21,29 +21,33 @@ from sindbad.errors import InvalidInput
 from sindbad.evaluation.metrics import Interval
 
 Column = NDArray[np.float64]
-RESAMPLES = 2000
+RESAMPLES = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SeedTable:
-    """One seed's successes: ``columns[name][i]`` answers question i, whose language is ``languages[i]``."""
+    """One seed's successes: ``columns[name][i]`` answers question i, whose language is ``languages[i]``.
+
+    ``rows``: a draw of questions (with repeats) that the means are over; None is all of them.
+    """
 
     seed: int
-    languages: tuple[str, ...]
+    languages: NDArray[np.str_]
     columns: Mapping[str, Column]
+    rows: NDArray[np.int64] | None = None
 
     def mean(self, name: str, language: str | None = None) -> float:
-        """Mean success, of one language or of all."""
-        column = self.columns[name]
-        if language is None:
-            return float(column.mean())
-        chosen = np.array([one == language for one in self.languages])
-        return float(column[chosen].mean()) if chosen.any() else math.nan
+        """Mean success, of one language or of all; NaN where there is no such question."""
+        column, languages = self.columns[name], self.languages
+        if self.rows is not None:
+            column, languages = column[self.rows], languages[self.rows]
+        chosen = column if language is None else column[languages == language]
+        return float(chosen.mean()) if chosen.size else math.nan
 
-    def drawn(self, rows: NDArray[np.int64]) -> SeedTable:
-        """The same table over some of its questions (with repeats)."""
-        columns = {name: column[rows] for name, column in self.columns.items()}
-        return SeedTable(self.seed, tuple(self.languages[row] for row in rows), columns)
+    def drawn(self, generator: np.random.Generator) -> SeedTable:
+        """The same questions, resampled within every language."""
+        groups = [np.flatnonzero(self.languages == language) for language in np.unique(self.languages)]
+        return replace(self, rows=np.concatenate([generator.choice(rows, rows.size) for rows in groups]))
 
 
 Statistic = Callable[[Sequence[SeedTable]], float]
@@ -59,20 +63,13 @@ def make_table(seed: int, outcomes: Mapping[str, Sequence[tuple[str, str, float]
         if len(rows) != len(asked) or set(by_id) != {question for question, _ in asked}:
             raise InvalidInput(f"seed {seed}: evaluation {name} asked other questions; nothing can be paired")
         columns[name] = np.array([by_id[question] for question, _ in asked], dtype=np.float64)
-    return SeedTable(seed, tuple(language for _, language in asked), columns)
+    return SeedTable(seed, np.array([language for _, language in asked]), columns)
 
 
 def over_questions(tables: Sequence[SeedTable], statistic: Statistic, *, resamples: int = RESAMPLES) -> Interval:
     """Percentile bootstrap, questions resampled within every seed and language; NaN draws are left out."""
     generator = np.random.default_rng(0)
-    groups = [_by_language(table) for table in tables]
-    values = []
-    for _ in range(resamples):
-        drawn = [
-            table.drawn(np.concatenate([generator.choice(rows, rows.size) for rows in own]))
-            for table, own in zip(tables, groups, strict=True)
-        ]
-        values.append(statistic(drawn))
+    values = [statistic([table.drawn(generator) for table in tables]) for _ in range(resamples)]
     finite = [value for value in values if math.isfinite(value)]
     low, high = np.quantile(finite, [0.025, 0.975]) if finite else (math.nan, math.nan)
     return Interval(statistic(tables), float(low), float(high))
@@ -106,7 +103,9 @@ def keeps_arabic_gain(tables: Sequence[SeedTable]) -> float:
     return ratio(merged - base, tuned - base) if tuned > base else math.nan
 
 
-def learning_figures(tables: Sequence[SeedTable], *, main: str, limits: Sequence[int]) -> dict[str, Figure]:
+def learning_figures(
+    tables: Sequence[SeedTable], *, main: str, limits: Sequence[int], resamples: int = RESAMPLES
+) -> dict[str, Figure]:
     """Everything flat. ``main``: the evaluation after RL that the gain is about ("resum-256")."""
     figures: dict[str, Figure] = {
         "seeds": len(tables),
@@ -116,38 +115,40 @@ def learning_figures(tables: Sequence[SeedTable], *, main: str, limits: Sequence
         label = "rl_sim" if name == main else name
         for language in ("en", "ar"):
             figures[f"{label}_{language}_success"] = fmean(table.mean(name, language) for table in tables)
-        figures |= _named(f"{label}_success", over_questions(tables, _success(name)))
+        figures |= _named(f"{label}_success", over_questions(tables, _success(name), resamples=resamples))
     for label, name in (("rl_sim", main), ("rl_live", "rl_live")):
         if _has(tables, name, "merged"):
-            figures |= _gain(tables, f"{label}_gain_points", gain(name, "merged"))
+            figures |= _gain(tables, f"{label}_gain_points", gain(name, "merged"), resamples)
     if _has(tables, "base", "sft", "merged"):
-        figures |= _gain(tables, "merged_keeps_english_ratio", keeps_english)
-        figures |= _gain(tables, "merged_keeps_arabic_gain_ratio", keeps_arabic_gain)
+        figures |= _gain(tables, "merged_keeps_english_ratio", keeps_english, resamples)
+        figures |= _gain(tables, "merged_keeps_arabic_gain_ratio", keeps_arabic_gain, resamples)
     for limit in limits:
-        figures |= _curve_figures(tables, limit)
+        figures |= _curve_figures(tables, limit, resamples)
     return figures
 
 
-def _curve_figures(tables: Sequence[SeedTable], limit: int) -> dict[str, Figure]:
+def _curve_figures(tables: Sequence[SeedTable], limit: int, resamples: int) -> dict[str, Figure]:
     figures: dict[str, Figure] = {}
     for line in ("react", "resum", "switched"):
         if _has(tables, f"{line}-{limit}"):
-            figures |= _named(f"{line}_{limit}_success", over_questions(tables, _success(f"{line}-{limit}")))
+            figures |= _named(
+                f"{line}_{limit}_success", over_questions(tables, _success(f"{line}-{limit}"), resamples=resamples)
+            )
     for peer in ("react", "switched"):
         if _has(tables, f"resum-{limit}", f"{peer}-{limit}"):
             difference = gain(f"resum-{limit}", f"{peer}-{limit}")
-            figures |= _gain(tables, f"resum_over_{peer}_{limit}_points", difference)
+            figures |= _gain(tables, f"resum_over_{peer}_{limit}_points", difference, resamples)
     return figures
 
 
-def _gain(tables: Sequence[SeedTable], name: str, statistic: Statistic) -> dict[str, Figure]:
+def _gain(tables: Sequence[SeedTable], name: str, statistic: Statistic, resamples: int) -> dict[str, Figure]:
     """Value, interval over questions, interval over seeds, and every seed's own value."""
     ratio_named = name.endswith("_ratio")
     stem = name.removesuffix("_ratio") if ratio_named else name
     ending = "_ratio" if ratio_named else ""
     each = {table.seed: statistic([table]) for table in tables}
     seeds = over_seeds([value for value in each.values() if math.isfinite(value)] or [math.nan])
-    found = over_questions(tables, statistic)
+    found = over_questions(tables, statistic, resamples=resamples)
     return {
         name: found.value, f"{stem}_low{ending}": found.low, f"{stem}_high{ending}": found.high,
         f"{stem}_seeds_low{ending}": seeds.low, f"{stem}_seeds_high{ending}": seeds.high,
@@ -165,8 +166,3 @@ def _success(name: str) -> Statistic:
 
 def _has(tables: Sequence[SeedTable], *names: str) -> bool:
     return all(name in table.columns for table in tables for name in names)
-
-
-def _by_language(table: SeedTable) -> list[NDArray[np.int64]]:
-    languages = np.array(table.languages)
-    return [np.flatnonzero(languages == language) for language in sorted(set(table.languages))]

@@ -34,7 +34,7 @@ FUNCTIONS = {
     "rl_sim": "rl.train", "rl_live": "rl.train", "evaluate_base": "evaluate.measure",
 }  # fmt: skip
 """Stage of the recipe -> the function in pipelines/stages that runs it."""
-LIMITS = (160, 192, 256, 384, 512)
+LIMITS = (112, 160, 224, 320, 512)
 """From far too small (the prompt and one turn fill it) to ample (hardly any attempt fills it)."""
 COMMON_SERVICES = ("translator", "search", "policy", "summarizer", "judge")
 ROOM_SERVICES = ("loopback_web", "search", "policy", "summarizer", "judge")

@@ -76,7 +76,7 @@ class BaseModelConfig(BaseModel):
     """Worlds they are made in."""
     first_world: int = 100_000
     """Seed of the first of them."""
-    attempt_steps: int = Field(default=450, ge=0)
+    attempt_steps: int = Field(default=600, ge=0)
     """Steps on attempts."""
     attempt_batch: int = Field(default=16, ge=1)
     """Segments a step."""

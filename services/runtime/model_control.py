@@ -82,7 +82,7 @@ class ModelHolder:
     async def load_directory(self, path: Path, version: int, uri: str = "") -> Loaded:
         """Put ``path`` to work as ``version``. Raises what the checks or the service's loader raise."""
         async with self._turn:
-            return await self._replace(path, version, uri or path.absolute().as_uri())  # noqa: ASYNC240
+            return await self._replace(path, version, uri or path.absolute().as_uri())
 
     async def load_uri(self, uri: str, version: int, manifest_sha256: str = "") -> tuple[Loaded, Loaded | None]:
         """ModelControl.Load: (what serves now, what served before).

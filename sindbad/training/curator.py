@@ -298,7 +298,9 @@ class Curator:
             try:
                 self._state.apply(event)
             except (KeyError, TypeError, ValueError) as error:
-                raise Corrupt(f"{self._journal.path}:{number} is not an event ({error}); restore the journal") from error
+                raise Corrupt(
+                    f"{self._journal.path}:{number} is not an event ({error}); restore the journal"
+                ) from error
 
     def __enter__(self) -> Curator:
         return self

@@ -17,7 +17,8 @@ CHART = str(ROOT / "charts" / "sindbad")
 def render(values: dict[str, Any] | None = None) -> dict[str, str]:
     """File name -> rendered text. Raises HelmValuesError / HelmRenderError."""
     # The public render() knows no API versions; the C call does (the SDK is pinned for this reason).
-    options = {"name": "demo", "namespace": "research", "api_versions": ["monitoring.coreos.com/v1"], "kube_version": "v1.31.0"}
+    versions = {"api_versions": ["monitoring.coreos.com/v1"], "kube_version": "v1.31.0"}
+    options = {"name": "demo", "namespace": "research", **versions}
     with helm.Chart.load(CHART) as chart:
         chart.validate_schema(chart.merge_values(values or {}))
         rendered: dict[str, str] = json.loads(

@@ -1,7 +1,7 @@
 """A strict validator of Kubernetes objects over the published schemas: what an API server would refuse is refused.
 
-Objects are closed (an unknown field is an error), but never inside oneOf / anyOf / allOf / not; defaults count as given;
-CEL rules and webhooks are not covered.
+Objects are closed (an unknown field is an error), but never inside oneOf / anyOf / allOf / not; defaults count as
+given; CEL rules and webhooks are not covered.
 """
 
 from __future__ import annotations

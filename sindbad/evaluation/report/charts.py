@@ -33,14 +33,25 @@ def line_chart(
     return _svg(axes)
 
 
-def bar_chart(groups: Sequence[str], series: Sequence[tuple[str, Sequence[float], Sequence[tuple[float, float]]]], *, y_label: str) -> str:
+def bar_chart(
+    groups: Sequence[str],
+    series: Sequence[tuple[str, Sequence[float], Sequence[tuple[float, float]]]],
+    *,
+    y_label: str,
+) -> str:
     """Grouped bars with error bars. Each series is (label, one value a group, (low, high) a group or nothing)."""
     axes = _axes(6.4, 2.9)
     width = 0.8 / max(1, len(series))
     for index, (label, values, intervals) in enumerate(series):
         at = [group + (index - (len(series) - 1) / 2) * width for group in range(len(groups))]
-        errors = [[value - low for value, (low, _) in zip(values, intervals, strict=True)],
-                  [high - value for value, (_, high) in zip(values, intervals, strict=True)]] if intervals else None
+        errors = (
+            [
+                [value - low for value, (low, _) in zip(values, intervals, strict=True)],
+                [high - value for value, (_, high) in zip(values, intervals, strict=True)],
+            ]
+            if intervals
+            else None
+        )
         axes.bar(at, values, width * 0.92, label=label, color=COLOURS[index], yerr=errors, ecolor=INK, capsize=2.5)
     axes.set_xticks(range(len(groups)), groups)
     axes.set_ylabel(y_label)
@@ -54,7 +65,8 @@ def _axes(width: float, height: float) -> Axes:
     import matplotlib
 
     matplotlib.use("svg")
-    matplotlib.rcParams.update({"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10, "svg.hashsalt": "sindbad"})
+    style = {"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10, "svg.hashsalt": "sindbad"}
+    matplotlib.rcParams.update(style)
     from matplotlib.figure import Figure
 
     axes = Figure(figsize=(width, height), layout="constrained").subplots()

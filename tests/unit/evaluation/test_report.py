@@ -13,13 +13,23 @@ HOSTILE = "<script>alert(1)</script>"
 
 def _trajectory(language: str) -> Trajectory:
     return Trajectory(
-        "t", "q", "g", EnvironmentKind.LIVE, language, f"question {HOSTILE}", "gold",
+        "t",
+        "q",
+        "g",
+        EnvironmentKind.LIVE,
+        language,
+        f"question {HOSTILE}",
+        "gold",
         steps=[
             Step("act", 0, "", thought="thinking", tool="visit", arguments="{}", observation=HOSTILE),
             Step("summary", 1, "what is known"),
             Step("answer", 1, "", thought="done"),
         ],
-        answer="gold", reward=1.0, verdict="equal", verdict_by="exact", termination=Termination.ANSWER,
+        answer="gold",
+        reward=1.0,
+        verdict="equal",
+        verdict_by="exact",
+        termination=Termination.ANSWER,
     )
 
 
@@ -31,7 +41,7 @@ def _page(tmp_path: Path) -> str:
         tables=[Table("Stages", "", ["stage", "success"], [["base", "0.41"]])],
         curves=[
             Curve("Reward", "", series=[("reward", [1, 2], [0.1, 0.2], [0.0, 0.1], [0.2, 0.3])]),
-            Curve("ReAct and ReSum", "", groups=["192"], bars=[("ReAct", [0.2], [(0.1, 0.3)]), ("ReSum", [0.5], [(0.4, 0.6)])]),
+            Curve("Two", "", groups=["192"], bars=[("ReAct", [0.2], [(0.1, 0.3)]), ("ReSum", [0.5], [(0.4, 0.6)])]),
         ],
         trajectories=[("live", _trajectory("en")), ("live", _trajectory("ar"))],
         limits=["one seed"],

@@ -133,9 +133,9 @@ class Timings:
     rounds: list[list[float]] = field(default_factory=list)
     wall: list[float] = field(default_factory=list)
 
-    def quantile(self, share: float) -> float:
-        """Median over rounds of a round's quantile: one disturbed round does not decide."""
-        return median(sorted(one)[min(len(one) - 1, int(share * len(one)))] for one in self.rounds)
+    def quantiles(self, share: float) -> list[float]:
+        """One a round."""
+        return [sorted(one)[min(len(one) - 1, int(share * len(one)))] for one in self.rounds]
 
     @property
     def calls_per_second(self) -> float:
@@ -188,15 +188,19 @@ async def measure_overhead(folder: Path, *, calls: int, rounds: int) -> dict[str
 
 
 def overhead_figures(found: dict[tuple[str, int], Timings]) -> dict[str, Figure]:
-    """Flat figures of all peers; ``…_over_bare_…_ratio`` above 1 is what the runtime (and the client) cost."""
+    """Flat figures of all peers; ``…_over_bare_…_ratio`` above 1 is what the runtime (and the client) cost.
+
+    All are medians over rounds, ratios and differences too: one disturbed round does not decide.
+    """
     figures: dict[str, Figure] = {}
     for (peer, callers), timings in found.items():
         for name, share in (("p50", 0.5), ("p99", 0.99)):
-            milliseconds, bare = timings.quantile(share) * 1e3, found["bare", callers].quantile(share) * 1e3
-            figures[f"echo_{peer}_{name}_c{callers}_ms"] = milliseconds
+            own, bare = timings.quantiles(share), found["bare", callers].quantiles(share)
+            pairs = list(zip(own, bare, strict=True))  # a round's calls were made within a second or two
+            figures[f"echo_{peer}_{name}_c{callers}_ms"] = 1e3 * median(own)
             if peer != "bare":
-                figures[f"{peer}_over_bare_{name}_c{callers}_ratio"] = ratio(milliseconds, bare)
-                figures[f"{peer}_added_{name}_c{callers}_ms"] = milliseconds - bare
+                figures[f"{peer}_over_bare_{name}_c{callers}_ratio"] = median(ratio(*pair) for pair in pairs)
+                figures[f"{peer}_added_{name}_c{callers}_ms"] = 1e3 * median(left - right for left, right in pairs)
         figures[f"echo_{peer}_c{callers}_calls_per_second"] = timings.calls_per_second
     for name in ("p50", "p99"):
         figures[f"runtime_over_bare_{name}_ratio"] = figures[f"runtime_over_bare_{name}_c1_ratio"]

@@ -54,8 +54,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         ("episodes", 256, 64, "episodes a repetition"),
         ("repetitions", 4, 2, "pairs of direct and services"),
         ("idle-episodes", 256, 96, "episodes with slow tools"),
-        ("calls", 2000, 300, "echo calls a round"),
-        ("rounds", 5, 2, "echo rounds"),
+        ("calls", 400, 200, "echo calls a round"),
+        ("rounds", 30, 4, "echo rounds"),
     ):
         made.add_argument(f"--{name}", type=int, help=f"{text}: {usual}, with --quick {quick}")
         made.set_defaults(**{f"_{name.replace('-', '_')}": (usual, quick)})

@@ -163,6 +163,7 @@ async def test_two_hundred_malformed_requests_get_a_clean_status_and_the_server_
     async with service(**WITH_MODEL) as running:
         seen = await assert_survives_malformed(running.address, [SERVICE_NAME])
         assert sum(seen.values()) == 200
+        await assert_survives_malformed(running.control_address, ["sindbad.v1.ModelControl"])
         async with TranslatorClient(running.address) as client:
             (outcome,) = await client.translate(["I cannot find it."])
     assert outcome.text == "لا أستطيع العثور عليه."

@@ -19,10 +19,16 @@ from sindbad.training.sft import RunPaths
 
 
 def log_metrics(artifact: Any, values: Mapping[str, float]) -> None:
-    """Show numbers in Kubeflow's UI; NaN is left out (the UI's store has none)."""
-    for name, value in values.items():
-        if math.isfinite(value):
-            artifact.log_metric(name, round(float(value), 6))
+    """Show numbers in Kubeflow's UI; NaN is left out (the UI's store has none).
+
+    They are also written to the artifact's file: KFP's local cache takes an artifact without one for lost, and would
+    run every step again.
+    """
+    shown = {name: round(float(value), 6) for name, value in values.items() if math.isfinite(value)}
+    for name, value in shown.items():
+        artifact.log_metric(name, value)
+    Path(artifact.path).parent.mkdir(parents=True, exist_ok=True)
+    atomic.write_json(artifact.path, shown)
 
 
 def resolve_source(source: str) -> Path:

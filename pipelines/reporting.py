@@ -84,7 +84,7 @@ def _stage_table(found: Mapping[str, Outcomes]) -> Table:
             f"{by.get('ar', 0):.1%}", f"{outcomes.mean('tool_calls'):.1f}", f"{outcomes.mean('summaries'):.1f}",
         ])  # fmt: skip
     header = ["stage", "success", "95 % interval", "English", "Arabic", "tool calls", "summaries"]
-    note = "The same held-out questions, over worlds that no stage was trained on; sampled at temperature 1 with ReSum."
+    note = "The same held-out questions, over worlds that no stage was trained on; ReSum, sampled as its authors do."
     return Table("Before and after", note, header, rows)
 
 
@@ -206,5 +206,5 @@ def _limits(last: Outcomes) -> list[str]:
         "A model of a million parameters in a synthetic encyclopedia of templated prose: what is shown is that the "
         "recipe works end to end, not how well a real model does on real pages.",
         "The translator knows the demo's domain only; its score says nothing about open text.",
-        f"Sampled at temperature 1 under one context limit ({last.context_limit} tokens).",
+        f"One context limit ({last.context_limit} tokens); benchmarks/learning.py runs a curve of limits.",
     ]

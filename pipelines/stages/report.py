@@ -17,6 +17,7 @@ async def write(stage_json: str, scores_path: str, outcomes: dict[str, str], pag
     from pipelines.outcomes import read_outcomes
     from pipelines.reporting import mission_report, mission_summary
     from pipelines.stage import running
+    from sindbad import atomic
     from sindbad.evaluation.report import write_report
 
     with running(stage_json, scores_path, *outcomes.values()) as stage:
@@ -24,7 +25,10 @@ async def write(stage_json: str, scores_path: str, outcomes: dict[str, str], pag
         scores = json.loads(Path(scores_path).read_text("utf-8"))
         summary = mission_summary(stage.run, found, scores)
         summary.write(stage.run / "summary.json")
-        agreement = await judge_agreement(stage, found["rl_live"].trajectories())
+        attempts = found["rl_live"].trajectories()
+        agreement = await judge_agreement(stage, attempts)
+        solved = {item.language: item.question for item in attempts if item.reward and item.tool_calls > 1}
+        atomic.write_json(stage.run / "examples.json", solved)
         write_report(mission_report(stage.run, found, summary, scores, agreement), stage.run / "report.html")
         Path(page_path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(stage.run / "report.html", page_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import time
@@ -171,7 +172,9 @@ def _finish(run_dir: Path, seconds: float) -> None:
     if summary.translation:
         _say(f"   translation: chrF++ {summary.translation.chrf:.1f}, BLEU {summary.translation.bleu:.1f}")
     _say(f"Done in {seconds / 60:.1f} min. Report: {run_dir / 'report.html'}")
-    _say('Ask the trained agent: .venv/bin/sindbad ask "…" (a question of the run: sindbad ask --examples)')
+    _say("Ask the trained agent, for example:")
+    for question in json.loads((run_dir / "examples.json").read_text("utf-8")).values():
+        _say(f'   .venv/bin/sindbad ask "{question}"')
 
 
 def _say(text: str) -> None:

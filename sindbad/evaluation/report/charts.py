@@ -65,8 +65,10 @@ def _axes(width: float, height: float) -> Axes:
     import matplotlib
 
     matplotlib.use("svg")
-    style = {"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10, "svg.hashsalt": "sindbad"}
-    matplotlib.rcParams.update(style)
+    # A fixed salt: the same data gives the same bytes.
+    matplotlib.rcParams.update(
+        {"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10, "svg.hashsalt": "sindbad"}
+    )
     from matplotlib.figure import Figure
 
     axes = Figure(figsize=(width, height), layout="constrained").subplots()

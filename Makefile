@@ -39,9 +39,11 @@ lint:
 	@.venv/bin/lint-imports
 
 format:
+	@scripts/install.sh core dev
 	@.venv/bin/ruff check --fix-only -q . ; .venv/bin/ruff format -q .
 
 proto: ## regenerate sindbad/v1 from protos/
+	@scripts/install.sh core dev
 	@scripts/genproto.sh
 
 clean: ## runs and caches; keeps .venv

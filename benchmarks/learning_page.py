@@ -46,7 +46,7 @@ def write_page(folder: Path, figures: Mapping[str, Figure], limits: Sequence[int
         ],
         curves=[curve] if curve.series else [],
         limits=["The base agent and the teacher are the same in every seed unless --base-from-scratch was given.",
-                "Models of under a million parameters in worlds of templated prose."],
+                "Models of about a million parameters in worlds of templated prose."],
     )  # fmt: skip
     write_report(report, folder / "learning.html")
 

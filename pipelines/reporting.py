@@ -49,7 +49,7 @@ def mission_report(
     return Report(
         title=f"Sindbad · run “{run.name}”",
         subtitle="From a bilingual teacher to a research agent trained with ReSum-GRPO: every step below ran on this "
-        "machine, through the same services and the same pipeline that run on a cluster.",
+        "machine, through real services and one Kubeflow pipeline under KFP's local runner.",
         facts=[
             Fact(f"{last.summary.success:.0%}", "of held-out questions answered after RL", _interval(last)),
             Fact(f"{gain.value * 100:+.0f} points", "RL over the merged policy", _points(gain)),
@@ -161,7 +161,7 @@ def _stage_chart(found: Mapping[str, Outcomes]) -> Curve:
             values.append(interval.value)
             intervals.append((interval.low, interval.high))
         bars.append((label, values, intervals))
-    note = "The base is an English agent; SFT teaches it Arabic, the merge keeps both, RL improves both."
+    note = "The base is an English agent, SFT is tuned on translated trajectories, merged is their SLERP."
     return Curve(
         "Success by stage and language",
         note,

@@ -88,7 +88,6 @@ async def test_two_hundred_malformed_requests_get_a_clean_status() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not MODEL.exists(), reason="the judge model has not been trained")
 async def test_the_committed_model_judges_and_agreement_is_counted() -> None:
     settings = {
         "mode": JudgeMode.LLM,

@@ -45,7 +45,6 @@ def test_only_replies_and_right_answers_carry_loss() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not COMMITTED.exists(), reason="the judge model has not been trained")
 def test_the_committed_judge_is_small_and_reaches_the_accuracy_on_its_card() -> None:
     size = sum(file.stat().st_size for file in COMMITTED.iterdir())
     assert size <= 700_000

@@ -69,22 +69,23 @@ class Runner:
         process = await self._start(code, limits, scratch)
         assert process.stdout
         assert process.stderr
-        streams = [_Stream(process.stdout, limits.output_bytes), _Stream(process.stderr, limits.output_bytes)]
+        streams = [_Stream(pipe, limits.output_bytes, process) for pipe in (process.stdout, process.stderr)]
         killed = Killed.NO
         watch = asyncio.create_task(_watch_memory(process, limits.memory_bytes))
-        transfers = [asyncio.ensure_future(work) for work in (_feed(process, stdin), *(s.read() for s in streams))]
+        # The readers run until the pipes end: asyncio reports a process's exit only once its pipes are at their end, and
+        # a pipe that nobody drains never gets there.
+        work = asyncio.gather(_feed(process, stdin), *(stream.read() for stream in streams), process.wait())
         try:
             async with asyncio.timeout(limits.wall_seconds):
-                await asyncio.gather(*transfers)
-                await process.wait()
+                await asyncio.shield(work)
         except TimeoutError:
             killed = Killed.WALL_TIME
-        except _Flooded:
-            killed = Killed.OUTPUT
         finally:
             await _end(process)
             watch.cancel()
-            await _settle([*transfers, watch])
+            await _settle([work, watch])
+        if any(stream.flooded for stream in streams):
+            killed = Killed.OUTPUT
         out, err = (stream.text() for stream in streams)
         code_ = _exit_code(process.returncode or 0)
         if not watch.cancelled() and watch.result():
@@ -108,25 +109,24 @@ class Runner:
                 os.close(descriptor)
 
 
-class _Flooded(Exception):
-    """A stream wrote far more than is kept."""
-
-
 class _Stream:
-    """Keeps the first ``limit`` bytes and drains the rest, up to a point."""
+    """Keeps the first ``limit`` bytes and drains the rest; far beyond that it kills the program, and drains on."""
 
-    def __init__(self, reader: asyncio.StreamReader, limit: int) -> None:
+    def __init__(self, reader: asyncio.StreamReader, limit: int, process: asyncio.subprocess.Process) -> None:
         self._reader = reader
         self._limit = limit
+        self._process = process
         self._kept = bytearray()
         self._seen = 0
+        self.flooded = False
 
     async def read(self) -> None:
         while chunk := await self._reader.read(65_536):
             self._seen += len(chunk)
             self._kept += chunk[: max(0, self._limit - len(self._kept))]
-            if self._seen > DRAINED * max(self._limit, 16_384):
-                raise _Flooded
+            if not self.flooded and self._seen > DRAINED * max(self._limit, 16_384):
+                self.flooded = True
+                _kill(self._process)
 
     @property
     def truncated(self) -> bool:
@@ -145,12 +145,17 @@ async def _feed(process: asyncio.subprocess.Process, data: bytes) -> None:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill the program and wait for its end; its pipes are being drained meanwhile."""
+    _kill(process)
+    await asyncio.shield(process.wait())
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
     """Kill the group; with bubblewrap the death of its parent takes the whole process namespace along."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(ProcessLookupError):
         process.kill()
-    await asyncio.shield(process.wait())
 
 
 async def _watch_memory(process: asyncio.subprocess.Process, memory_bytes: int) -> bool:

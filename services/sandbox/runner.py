@@ -72,8 +72,8 @@ class Runner:
         streams = [_Stream(pipe, limits.output_bytes, process) for pipe in (process.stdout, process.stderr)]
         killed = Killed.NO
         watch = asyncio.create_task(_watch_memory(process, limits.memory_bytes))
-        # The readers run until the pipes end: asyncio reports a process's exit only once its pipes are at their end, and
-        # a pipe that nobody drains never gets there.
+        # The readers run until the pipes end: asyncio reports a process's exit only once its pipes are at their end,
+        # and a pipe that nobody drains never gets there.
         work = asyncio.gather(_feed(process, stdin), *(stream.read() for stream in streams), process.wait())
         try:
             async with asyncio.timeout(limits.wall_seconds):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -34,6 +35,8 @@ from sindbad.training.rollout import Episode, Ticket
 from sindbad.weights import WeightStore, WeightVersion
 
 SWAP_SECONDS = 120.0
+SERVICES_VARIABLE, WEIGHTS_VARIABLE = "SINDBAD_SERVICES", "SINDBAD_WEIGHTS_ROOT"
+"""Set by the chart's ConfigMap for a pipeline in the cluster: addresses as in services.json, and the shared volume."""
 
 
 class CrewSettings(BaseModel):
@@ -58,12 +61,17 @@ class CrewSettings(BaseModel):
 
 
 def addresses(run: Path, service: str, kind: str = "address") -> list[str]:
-    """Every replica of a service of this run. Raises NotFound when the services are not up."""
-    path = run / "services.json"
-    try:
+    """Every replica of a service: of this run, or those that the environment names (on a cluster, by the chart).
+
+    Raises NotFound when the services are not up.
+    """
+    path, elsewhere = run / "services.json", os.environ.get(SERVICES_VARIABLE)
+    if elsewhere:
+        table = json.loads(elsewhere)
+    elif path.is_file():
         table = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise NotFound(f"{path} is missing: start the services with `sindbad up --run {run.name}`") from error
+    else:
+        raise NotFound(f"{path} is missing: start the services with `sindbad up --run {run.name}`")
     found = [replica[kind] for replica in table.get(service, []) if replica.get(kind)]
     if not found:
         raise NotFound(f"no {kind} of the service {service} in {path}; start it with `sindbad up --run {run.name}`")
@@ -75,13 +83,19 @@ async def serve(stage: Stage, service: str, model_dir: str | Path) -> WeightVers
 
     Weights that are the current version already are not published again.
     """
-    store = WeightStore(stage.folder("models", service))
+    store = weight_store(stage, service)
     current = store.current()
     if current is None or not _same_files(current, Path(model_dir)):
         current = await asyncio.to_thread(store.publish, model_dir, metadata={"stage": stage.name})
     await wait_for_version(stage.run, service, current.number)
     store.collect_garbage(keep=4)
     return current
+
+
+def weight_store(stage: Stage, service: str) -> WeightStore:
+    """The store that the replicas of ``service`` follow: the run's, or the one on the cluster's shared volume."""
+    root = os.environ.get(WEIGHTS_VARIABLE)
+    return WeightStore(Path(root) / service if root else stage.folder("models", service))
 
 
 async def wait_for_version(run: Path, service: str, number: int) -> None:

@@ -18,6 +18,9 @@ IMAGE = "ghcr.io/sindbad/pipelines:0.1.0-python3.11"
 RUNS_CLAIM = "sindbad-runs"
 RUNS_PATH = "/runs"
 QUEUE = "sindbad"
+# The Helm release whose services the steps use; its chart writes the ConfigMap and the weights claim.
+RELEASE, WEIGHTS_PATH = "sindbad", "/weights"
+FROM_CHART = ("SINDBAD_SERVICES", "SINDBAD_WEIGHTS_ROOT")
 POOLS = {"cpu": {"sindbad.dev/pool": "cpu"}, "gpu": {"sindbad.dev/pool": "gpu"}}
 
 
@@ -47,6 +50,10 @@ def place(task: PipelineTask, where: Placement) -> PipelineTask:
     for key, value in POOLS[where.pool].items():
         kubernetes.add_node_selector(task, label_key=key, label_value=value)
     kubernetes.mount_pvc(task, pvc_name=RUNS_CLAIM, mount_path=RUNS_PATH)
+    kubernetes.mount_pvc(task, pvc_name=f"{RELEASE}-weights", mount_path=WEIGHTS_PATH)
+    kubernetes.use_config_map_as_env(
+        task, config_map_name=f"{RELEASE}-pipeline", config_map_key_to_env={name: name for name in FROM_CHART}
+    )
     kubernetes.add_pod_label(task, label_key="kueue.x-k8s.io/queue-name", label_value=QUEUE)
     kubernetes.add_pod_label(task, label_key="sindbad.dev/client", label_value="true")
     return task

@@ -9,7 +9,7 @@ from typing import Any
 VOCABULARY = 320
 
 
-def save_tiny_lfm2(folder: Path, *, seed: int = 0, vocabulary: int = VOCABULARY, width: int = 64) -> Path:
+def save_tiny_lfm2(folder: Path, *, seed: int = 0, vocabulary: int = VOCABULARY, width: int = 128) -> Path:
     """A four-layer LFM2 (convolution, attention, convolution, attention) with sharp random predictions."""
     import torch
     from transformers import Lfm2Config, Lfm2ForCausalLM

@@ -34,7 +34,7 @@ async def train(
     from pathlib import Path
 
     from pipelines.artifacts import metrics_page, training_paths
-    from pipelines.crew import judged_episode, serve, wait_for_version
+    from pipelines.crew import judged_episode, serve, wait_for_version, weight_store
     from pipelines.pool import open_curator, read_pool
     from pipelines.stage import running
     from sindbad.agent.store import append
@@ -43,13 +43,12 @@ async def train(
     from sindbad.training.run import run_grpo
     from sindbad.training.sft import load_causal_lm, save_model_folder
     from sindbad.training.sources import CuratedQuestions
-    from sindbad.weights import WeightStore
 
     with running(stage_json, policy_path, questions_path) as stage:
         settings = stage.parse(RLSettings)
         config, crew = settings.grpo, settings.crew
         paths = training_paths(stage)
-        store = WeightStore(stage.folder("models", "policy"))
+        store = weight_store(stage, "policy")
         if not any(paths.checkpoints.glob("*")):
             await serve(stage, "policy", policy_path)
         model = load_causal_lm(policy_path)

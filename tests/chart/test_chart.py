@@ -62,7 +62,8 @@ def test_the_validator_refuses_a_broken_deployment(path: tuple[Any, ...], value:
 
 def test_every_service_has_its_six_objects() -> None:
     for kind in ("ServiceAccount", "Service", "PodDisruptionBudget", "NetworkPolicy", "Deployment", "ConfigMap"):
-        assert set(_of_kind(kind)) == {f"demo-{name}" for name in SERVICES}, kind
+        made = set(_of_kind(kind)) - {"demo-pipeline"}
+        assert made == {f"demo-{name}" for name in SERVICES}, kind
 
 
 def test_probes_are_grpc_and_readiness_asks_for_the_service_itself() -> None:
@@ -155,3 +156,23 @@ def test_with_tls_no_probe_speaks_plain_grpc() -> None:
     container = _of_kind("Deployment", VARIANTS["secured"])["demo-policy"]["spec"]["template"]["spec"]["containers"][0]
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         assert container[probe]["tcpSocket"] == {"port": 50051}
+
+
+def test_a_pipeline_in_the_cluster_finds_services_and_weights_through_the_charts_config_map(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from pipelines.crew import addresses, weight_store
+    from pipelines.stage import Stage
+    from pipelines.step import FROM_CHART
+
+    data = _of_kind("ConfigMap")["demo-pipeline"]["data"]
+    assert set(data) == set(FROM_CHART)
+    for name, value in data.items():
+        monkeypatch.setenv(name, value)
+    nowhere = ROOT / "no-such-run"
+    assert addresses(nowhere, "search") == ["dns:///demo-search:50051"]
+    assert addresses(nowhere, "policy", "control_address") == ["dns:///demo-policy:50052"]
+    monkeypatch.setattr("pipelines.crew.WeightStore", lambda root: root)
+    stage = Stage("rl_sim", str(nowhere), 1.0, {}, "0" * 64)
+    settings = yaml.safe_load(_of_kind("ConfigMap")["demo-policy"]["data"]["config.yaml"])
+    assert str(weight_store(stage, "policy")) == settings["model"]["store"]

@@ -57,15 +57,17 @@ def test_training_asks_for_gpus_and_nothing_else_does(containers: dict[str, dict
     assert kinds == {"nvidia.com/gpu"}
 
 
-def test_every_step_names_its_node_pool_queue_and_the_volume_of_the_runs(
+def test_every_step_names_its_node_pool_queue_volumes_and_the_charts_services(
     containers: dict[str, dict[str, Any]], pods: dict[str, dict[str, Any]]
 ) -> None:
     assert set(pods) == set(containers)
     for name, pod in pods.items():
         pool = "gpu" if name in ON_GPUS else "cpu"
         assert pod["nodeSelector"]["labels"] == {"sindbad.dev/pool": pool}, name
-        (mount,) = pod["pvcMount"]
-        assert (mount["constant"], mount["mountPath"]) == ("sindbad-runs", "/runs")
+        mounts = {(mount["constant"], mount["mountPath"]) for mount in pod["pvcMount"]}
+        assert mounts == {("sindbad-runs", "/runs"), ("sindbad-weights", "/weights")}
+        (table,) = pod["configMapAsEnv"]
+        assert {item["envVar"] for item in table["keyToEnv"]} == {"SINDBAD_SERVICES", "SINDBAD_WEIGHTS_ROOT"}
         assert pod["podMetadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "sindbad"
         assert ("tolerations" in pod) == (name in ON_GPUS)
 

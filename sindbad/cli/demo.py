@@ -96,8 +96,8 @@ async def run_pipeline_process(recipe: MissionRecipe, run_dir: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     starter = [sys.executable, "-m", "sindbad.supervisor.child", str(os.getpid())]
     command = [*starter, "pipelines.local", str(run_dir.resolve()), str(arguments.resolve())]
-    # KFP orders independent steps by iterating over sets: with one hash seed every attempt takes them in the same order,
-    # so that a resumed run begins at the step that was interrupted.
+    # KFP orders independent steps by iterating over sets: with one hash seed every attempt takes them in the same
+    # order, so that a resumed run begins at the step that was interrupted.
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
     pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(

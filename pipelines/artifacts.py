@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import tempfile
@@ -15,6 +14,7 @@ from pipelines.stage import Stage
 from sindbad import atomic
 from sindbad.errors import NotFound
 from sindbad.evaluation.report import Curve, Report, write_report
+from sindbad.training.metrics import read_metrics
 from sindbad.training.sft import RunPaths
 
 
@@ -71,14 +71,3 @@ def metrics_page(metrics: Path, page: Path, title: str, names: Mapping[str, str]
             x, y = zip(*points, strict=True)
             curves.append(Curve(label, "", y_label=label, series=[(label, x, y, (), ())]))
     write_report(Report(title, f"{len(rows)} rows of {metrics.name}", curves=curves), page)
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Rows of a metrics file; a half-written last line (a killed writer) is left out."""
-    rows = []
-    for line in path.read_text("utf-8").splitlines() if path.exists() else ():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
-    return rows

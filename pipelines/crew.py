@@ -29,6 +29,7 @@ from sindbad.clients import (
     TranslatorClient,
 )
 from sindbad.errors import DeadlineExceeded, NotFound
+from sindbad.supervisor.registry import read_registry
 from sindbad.tools.render import Style
 from sindbad.training.episode import agent_episode
 from sindbad.training.rollout import Episode, Ticket
@@ -65,16 +66,11 @@ def addresses(run: Path, service: str, kind: str = "address") -> list[str]:
 
     Raises NotFound when the services are not up.
     """
-    path, elsewhere = run / "services.json", os.environ.get(SERVICES_VARIABLE)
-    if elsewhere:
-        table = json.loads(elsewhere)
-    elif path.is_file():
-        table = json.loads(path.read_text("utf-8"))
-    else:
-        raise NotFound(f"{path} is missing: start the services with `sindbad up --run {run.name}`")
+    elsewhere = os.environ.get(SERVICES_VARIABLE)
+    table = json.loads(elsewhere) if elsewhere else read_registry(run)
     found = [replica[kind] for replica in table.get(service, []) if replica.get(kind)]
     if not found:
-        raise NotFound(f"no {kind} of the service {service} in {path}; start it with `sindbad up --run {run.name}`")
+        raise NotFound(f"no {kind} of the service {service}; start it with `sindbad up --run {run.name}`")
     return found
 
 

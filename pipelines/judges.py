@@ -25,6 +25,8 @@ async def judge_agreement(stage: Stage, trajectories: Sequence[Trajectory]) -> A
                 request = JudgeRequest(item.question, item.gold_answer, item.answer, item.language, mode=JudgeMode.BOTH)
                 return await judge.judge(request)
 
-        for verdict in await asyncio.gather(*(ask(item) for item in trajectories if item.answer)):
-            tally.add(bool(verdict.exact), verdict.llm)
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(ask(item)) for item in trajectories if item.answer]
+        for task in asked:
+            tally.add(bool(task.result().exact), task.result().llm)
     return tally.snapshot()

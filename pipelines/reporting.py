@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.artifacts import read_metrics
 from pipelines.outcomes import Outcomes
 from pipelines.stage import wall_seconds
 from sindbad.agent.trajectory import Trajectory
@@ -15,6 +14,7 @@ from sindbad.evaluation.metrics import Interval, wilson
 from sindbad.evaluation.report import Curve, Fact, Report, Table
 from sindbad.evaluation.summary import Summary, TranslationSummary
 from sindbad.judging.agreement import Agreement
+from sindbad.training.metrics import read_metrics
 
 STAGES = {
     "base": "base (English)",

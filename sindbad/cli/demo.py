@@ -16,7 +16,10 @@ import typer
 from sindbad.cli.runs import DEMO, Run
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipelines.recipe import MissionRecipe
+    from sindbad.supervisor import ServiceSpec
 
 RecipeOption = Annotated[Path, typer.Option("--recipe", help="YAML of the run")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="stages.sft.settings.steps=100, repeatable")]
@@ -73,7 +76,7 @@ def run_mission_here(recipe: MissionRecipe, run_dir: Path) -> None:
     _finish(run_dir, time.monotonic() - started)
 
 
-async def _with_services(recipe: MissionRecipe, run_dir: Path, specs: list) -> None:  # type: ignore[type-arg]
+async def _with_services(recipe: MissionRecipe, run_dir: Path, specs: Sequence[ServiceSpec]) -> None:
     """The pipeline runs in a process of its own: KFP blocks, and the supervisor must keep supervising."""
     from sindbad.supervisor import Supervisor
 

@@ -23,6 +23,7 @@ from sindbad.corpus.records import InstructionRecord
 from sindbad.corpus.translate import CorpusReport, Kept, kept, report
 
 SHARD_ROWS: Final = 20_000
+LINEAGE: Final = "lineage.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,12 @@ def four_tuple(original: InstructionRecord, translation: InstructionRecord) -> F
 
 
 def export(job: Job, folder: Path, *, name: str = "") -> Contents:
-    """Write the data set of ``job`` to ``folder``, replacing what is there; returns what it holds."""
+    """Write the data set of ``job`` to ``folder``, replacing an earlier one; returns what it holds.
+
+    Raises InvalidInput for a folder that holds something else, or a file.
+    """
     target = folder.resolve()
+    atomic.check_replaceable(target, LINEAGE)
     building = target.with_name(f".{target.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     (building / "data").mkdir(parents=True)
@@ -78,7 +83,7 @@ def export(job: Job, folder: Path, *, name: str = "") -> Contents:
             _write(building, 0, [], contents)
         about = lineage(job, ledger, contents)
     found = report(job)
-    atomic.write_json(building / "lineage.json", about)
+    atomic.write_json(building / LINEAGE, about)
     atomic.write_text(building / "README.md", card(job, contents, found, about, name or target.name))
     atomic.replace_dir(building, target)
     return contents

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +68,7 @@ class JobStore:
     def create(self, name: str, data: bytes) -> bool:
         """Write an object unless it exists. Of any number of callers exactly one is told True."""
         if self.local:
-            return _link(Path(self.path(name)), data)
+            return atomic.create_bytes(self.path(name), data)
         try:
             self.fs.pipe_file(self.path(name), data, mode="create")
         except FileExistsError:
@@ -109,23 +107,3 @@ class JobStore:
 
 def _protocols(fs: Any) -> tuple[str, ...]:
     return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
-
-
-def _link(target: Path, data: bytes) -> bool:
-    """A whole file that appears under its name at once, or not at all when the name is taken."""
-    if target.exists():
-        return False
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.link(temporary, target)
-    except FileExistsError:
-        return False
-    finally:
-        os.unlink(temporary)
-    return True

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from sindbad.atomic import replace_dir, write_json, write_text
+from sindbad.atomic import check_replaceable, replace_dir, write_json, write_text
 from sindbad.errors import InvalidInput, SindbadError
 from sindbad.quantize.backends import Backend, open_backend
 from sindbad.quantize.configuration import QuantizeConfig
@@ -92,10 +92,7 @@ def check_target(source: Path, target: Path) -> None:
     """Raise InvalidInput rather than replace a folder that holds something else than an earlier result."""
     if target.resolve() == source.resolve() or target.resolve() in source.resolve().parents:
         raise InvalidInput(f"{target} holds the original model; give another folder")
-    if target.exists() and not target.is_dir():
-        raise InvalidInput(f"{target} is a file; give a folder")
-    if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST).is_file():
-        raise InvalidInput(f"{target} is not empty and holds no earlier result ({MANIFEST}); give another folder")
+    check_replaceable(target, MANIFEST)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from sindbad.corpus.licences import obligations
 from sindbad.corpus.records import InstructionRecord, instruction
 from sindbad.corpus.translate import translate_corpus
 from sindbad.corpus.waterfall import markdown, measure, page, write
+from sindbad.errors import InvalidInput
 from tests.unit.corpus.jobs import FAST, Perfect, job, records
 
 
@@ -43,6 +44,21 @@ async def test_the_data_set_opens_in_order_with_its_card(tmp_path: Path) -> None
     assert inherited(contents).non_commercial
     export(one, tmp_path / "set")  # again: replaced, not added to
     assert len(list((tmp_path / "set" / "data").iterdir())) == 1
+
+
+async def test_an_export_replaces_an_earlier_one_and_nothing_else(tmp_path: Path) -> None:
+    one = job(local_store(tmp_path / "job"))
+    await translate_corpus(one, records(2), Perfect(), settings=FAST)
+    mine, letter = tmp_path / "mine", tmp_path / "mine" / "letter.txt"
+    mine.mkdir()
+    letter.write_text("dear")
+    for place in (mine, letter):
+        with pytest.raises(InvalidInput, match="give a"):
+            export(one, place)
+    assert letter.read_text() == "dear"
+    (tmp_path / "set").mkdir()
+    for _ in range(2):
+        assert export(one, tmp_path / "set").rows == 2
 
 
 @pytest.mark.parametrize(

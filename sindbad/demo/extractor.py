@@ -7,67 +7,44 @@ parser and with the truth (:mod:`sindbad.demo.extraction_exam`).
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from sindbad.demo.base_model import save_model
-from sindbad.demo.extraction_exam import EXTRACTOR, PROMPTS, ExtractionReport, examine_extractor
+from sindbad.demo.extraction_exam import EXTRACTOR, PROMPTS, examine_extractor
 from sindbad.demo.extractions import PROSE, draw_cases, pairs
-from sindbad.engines.threads import calm_threads
+from sindbad.demo.tiny_training import Show, TinyTraining, fit, make, options
 from sindbad.graph.extraction_prompts import load_extraction_prompts
-from sindbad.training.configuration import OptimiserConfig, RunPaths, SFTConfig
 from sindbad.training.examples import Example, examples_of_pairs
 
 
-class ExtractorTraining(BaseModel):
+class ExtractorTraining(TinyTraining):
     """The run that made the committed extractor; the defaults take less than ten CPU-minutes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    helper: ClassVar[str] = "extractor"
+    warmup_steps: ClassVar[int] = 100
 
-    seed: int = 0
-    """Of weights, worlds and pages, and of their order."""
+    epochs: float = Field(default=2.0, gt=0)
+    """How often each page is read."""
+    learning_rate: float = Field(default=3e-3, gt=0)
+    """AdamW's peak."""
     worlds: int = Field(default=200, ge=1)
     """Worlds that pages are drawn from."""
     first_world: int = 500_000
     """Seed of the first of them; no other training or exam uses these."""
     examples: int = Field(default=32_000, ge=1)
     """Pages."""
-    epochs: float = Field(default=2.0, gt=0)
-    """How often each is read."""
-    batch: int = Field(default=16, ge=1)
-    """Pages a step."""
     prose: float = Field(default=PROSE, ge=0, le=1)
     """Share of pages that the parser misreads."""
-    learning_rate: float = Field(default=3e-3, gt=0)
-    """AdamW's peak."""
     hidden_size: int = Field(default=96, gt=0)
     """Width; a multiple of 32."""
     layers: int = Field(default=4, gt=1)
     """Convolution and attention blocks in turn."""
     inner_size: int = Field(default=104, gt=0)
     """Width of the feed-forward layers."""
-    threads: int = Field(default=1, ge=1)
-    """Torch threads. One is bit-reproducible."""
-
-    def sft(self) -> SFTConfig:
-        """The supervised run."""
-        rates = OptimiserConfig(
-            lr=self.learning_rate, betas=(0.9, 0.98), weight_decay=0.01, warmup_steps=100, min_lr_fraction=0.05
-        )
-        return SFTConfig(
-            optimiser=rates,
-            epochs=self.epochs,
-            batch_size=self.batch,
-            seed=self.seed,
-            threads=self.threads,
-            log_every=25,
-        )
 
 
 def new_extractor(config: ExtractorTraining) -> Any:
@@ -88,48 +65,24 @@ def lessons(config: ExtractorTraining) -> list[Example]:
     return list(examples_of_pairs(build_tokenizer(), pairs(cases, load_extraction_prompts(PROMPTS))))
 
 
-def train(config: ExtractorTraining, work: Path, show: Callable[[str], None] = print) -> Any:
+def train(config: ExtractorTraining, work: Path, show: Show = print) -> Any:
     """The trained model; goes on from ``work``'s last checkpoint."""
-    from sindbad.training.sft import run_sft
-
-    model = new_extractor(config)
-    began = time.process_time()
-
-    def progress(done: int, total: int, loss: float) -> None:
-        if done % 100 == 0 or done == total:
-            show(f"step {done}/{total}: loss {loss:.4f}, {time.process_time() - began:.0f} CPU-s")
-
-    run_sft(config.sft(), model, lessons(config), RunPaths.under(work, "extractor"), on_progress=progress)
-    return model
-
-
-def model_card(config: ExtractorTraining, parameters: int, seconds: float, report: ExtractionReport) -> str:
-    """What stands beside the weights."""
-    settings = json.dumps(config.model_dump(), ensure_ascii=False)
-    return CARD.format(parameters=parameters, seconds=seconds, table=report.table(), settings=settings)
+    model, began = new_extractor(config), time.process_time()
+    return fit(config, model, lessons(config), work, show, began=began)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m sindbad.demo.extractor", description=main.__doc__)
-    parser.add_argument("--out", type=Path, default=EXTRACTOR, help="model folder to write")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--work", type=Path, help="checkpoints and metrics (default: runs/extractor-SEED)")
+    parser = options(ExtractorTraining, "sindbad.demo.extractor", main.__doc__, EXTRACTOR)
     parser.add_argument("--examples", type=int, default=ExtractorTraining().examples, help="pages to train on")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--pages", type=int, default=500, help="held-out pages a language for the model card")
     given = parser.parse_args(arguments)
-    calm_threads(given.threads)
     config = ExtractorTraining(seed=given.seed, examples=given.examples, threads=given.threads)
-    began = time.process_time()
-    work = given.work or Path("runs") / f"extractor-{given.seed}"
-    model = train(config, work, lambda line: print(line, flush=True))
-    seconds = time.process_time() - began
-    save_model(model, given.out)
-    report = examine_extractor(given.out, pages=given.pages)
-    print(report.table(), flush=True)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    save_model(model, given.out, model_card(config, parameters, seconds, report))
+    make(
+        config, train, given.out, given.work, card=CARD,
+        examine=lambda: examine_extractor(given.out, pages=given.pages).table(),
+    )  # fmt: skip
 
 
 CARD = """# The tiny extractor

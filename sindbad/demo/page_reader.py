@@ -7,22 +7,19 @@ last checkpoint. Its card says how far it agrees with the rule and with the trut
 
 from __future__ import annotations
 
-import argparse
 import copy
-import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from sindbad.demo.base_model import BASE_AGENT, save_model
-from sindbad.demo.reading_exam import ReadingReport, examine_reader
+from sindbad.demo.base_model import BASE_AGENT
+from sindbad.demo.reading_exam import examine_reader
 from sindbad.demo.readings import draw_cases, pairs
-from sindbad.engines.threads import calm_threads
+from sindbad.demo.tiny_training import Show, TinyTraining, fit, make, options
 from sindbad.tools.reader_prompts import load_reader_prompts
-from sindbad.training.configuration import OptimiserConfig, RunPaths, SFTConfig
 from sindbad.training.examples import Example, examples_of_pairs
 
 PAGE_READER: Final = Path(__file__).parent / "models" / "page-reader"
@@ -31,38 +28,21 @@ PROMPTS: Final = "demo"
 """The prompt set that it follows."""
 
 
-class PageReaderTraining(BaseModel):
+class PageReaderTraining(TinyTraining):
     """The run that made the committed reader; the defaults take less than ten CPU-minutes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    helper: ClassVar[str] = "page-reader"
 
-    seed: int = 0
-    """Of worlds, pages and goals, and of their order."""
     worlds: int = Field(default=200, ge=1)
     """Worlds that pages are drawn from; small ones, since a page knows only its neighbours."""
     first_world: int = 300_000
     """Seed of the first of them; no other training or exam uses these."""
     examples: int = Field(default=52_000, ge=1)
-    """Pages with a goal, each read once."""
-    batch: int = Field(default=16, ge=1)
-    """Pages a step."""
+    """Pages with a goal."""
     two_entities: float = Field(default=0.5, ge=0, le=1)
     """Share of pages about two entities: more than the exam has, since they are what is hard."""
-    learning_rate: float = Field(default=1.5e-3, gt=0)
-    """AdamW's peak."""
     intermediate_size: int = Field(default=256, ge=1)
     """Feed-forward neurons kept a layer, of the base agent's 384."""
-    threads: int = Field(default=1, ge=1)
-    """Torch threads. One is bit-reproducible."""
-
-    def sft(self) -> SFTConfig:
-        """The supervised run."""
-        rates = OptimiserConfig(
-            lr=self.learning_rate, betas=(0.9, 0.98), weight_decay=0.01, warmup_steps=50, min_lr_fraction=0.05
-        )
-        return SFTConfig(
-            optimiser=rates, epochs=1.0, batch_size=self.batch, seed=self.seed, threads=self.threads, log_every=25
-        )
 
 
 def narrowed(model: Any, intermediate_size: int) -> Any:
@@ -92,48 +72,26 @@ def lessons(config: PageReaderTraining) -> list[Example]:
     return list(examples_of_pairs(build_tokenizer(), pairs(cases, load_reader_prompts(PROMPTS))))
 
 
-def train(config: PageReaderTraining, work: Path, show: Callable[[str], None] = print) -> Any:
+def train(config: PageReaderTraining, work: Path, show: Show = print) -> Any:
     """The trained model; goes on from ``work``'s last checkpoint."""
-    from sindbad.training.sft import load_causal_lm, run_sft
+    from sindbad.training.sft import load_causal_lm
 
-    model = narrowed(load_causal_lm(BASE_AGENT), config.intermediate_size)
-    began = time.process_time()
-
-    def progress(done: int, total: int, loss: float) -> None:
-        if done % 100 == 0 or done == total:
-            show(f"step {done}/{total}: loss {loss:.4f}, {time.process_time() - began:.0f} CPU-s")
-
-    run_sft(config.sft(), model, lessons(config), RunPaths.under(work, "page-reader"), on_progress=progress)
-    return model
-
-
-def model_card(config: PageReaderTraining, parameters: int, seconds: float, report: ReadingReport) -> str:
-    """What stands beside the weights."""
-    settings = json.dumps(config.model_dump(), ensure_ascii=False)
-    return CARD.format(parameters=parameters, seconds=seconds, table=report.table(), settings=settings)
+    model, began = narrowed(load_causal_lm(BASE_AGENT), config.intermediate_size), time.process_time()
+    return fit(config, model, lessons(config), work, show, began=began)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m sindbad.demo.page_reader", description=main.__doc__)
-    parser.add_argument("--out", type=Path, default=PAGE_READER, help="model folder to write")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--work", type=Path, help="checkpoints and metrics (default: runs/page-reader-SEED)")
+    parser = options(PageReaderTraining, "sindbad.demo.page_reader", main.__doc__, PAGE_READER)
     parser.add_argument("--examples", type=int, default=PageReaderTraining().examples, help="pages to train on")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--pages", type=int, default=1000, help="held-out pages a language for the model card")
     given = parser.parse_args(arguments)
-    calm_threads(given.threads)
     config = PageReaderTraining(seed=given.seed, examples=given.examples, threads=given.threads)
-    began = time.process_time()
-    work = given.work or Path("runs") / f"page-reader-{given.seed}"
-    model = train(config, work, lambda line: print(line, flush=True))
-    seconds = time.process_time() - began
-    save_model(model, given.out)
-    report = examine_reader(given.out, pages=given.pages)
-    print(report.table(), flush=True)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    save_model(model, given.out, model_card(config, parameters, seconds, report))
+    make(
+        config, train, given.out, given.work, card=CARD,
+        examine=lambda: examine_reader(given.out, pages=given.pages).table(),
+    )  # fmt: skip
 
 
 CARD = """# The tiny page reader

@@ -12,34 +12,33 @@ the teacher (:mod:`sindbad.demo.summary_exam`).
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from sindbad.agent.summary_pairs import SummaryPair, to_training_example
 from sindbad.coldstart.pairs import PairCounts, PairSettings, asker, checked
-from sindbad.demo.base_model import BASE_AGENT, save_model
-from sindbad.engines.threads import calm_threads
-from sindbad.training.configuration import OptimiserConfig, RunPaths, SFTConfig
+from sindbad.demo.base_model import BASE_AGENT
+from sindbad.demo.tiny_training import Show, TinyTraining, fit, make, options
 from sindbad.training.examples import Example, examples_of_trajectories
 
 SUMMARIZER: Final = Path(__file__).parent / "models" / "summarizer"
 """The committed model."""
 
 
-class SummarizerTraining(BaseModel):
+class SummarizerTraining(TinyTraining):
     """The run that made the committed summariser; the defaults take less than ten CPU-minutes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    helper: ClassVar[str] = "summarizer"
+    warmup_steps: ClassVar[int] = 40
+    log_every: ClassVar[int] = 20
 
-    seed: int = 0
-    """Of worlds, questions and noise, and of the order of the examples."""
+    epochs: float = Field(default=2.5, gt=0)
+    """Passes over the pairs."""
     first_world: int = 500_000
     """Seed of the first world; no other training or exam uses these."""
     worlds: int = Field(default=60, ge=1)
@@ -48,28 +47,10 @@ class SummarizerTraining(BaseModel):
     """Oracle attempts, English and Arabic."""
     explored: int = Field(default=3_000, ge=0)
     """English attempts by the base agent."""
-    batch: int = Field(default=16, ge=1)
-    """Pairs a step."""
-    epochs: float = Field(default=2.5, gt=0)
-    """Passes over the pairs."""
-    learning_rate: float = Field(default=1.5e-3, gt=0)
-    """AdamW's peak."""
     intermediate_size: int = Field(default=64, ge=1)
     """Feed-forward neurons kept a layer, of the base agent's 384."""
     layers: tuple[int, ...] = (0, 1, 3)
     """Layers of the base agent that are kept (the second convolution is not)."""
-    threads: int = Field(default=1, ge=1)
-    """Torch threads."""
-
-    def sft(self) -> SFTConfig:
-        """The supervised run."""
-        rates = OptimiserConfig(
-            lr=self.learning_rate, betas=(0.9, 0.98), weight_decay=0.01, warmup_steps=40, min_lr_fraction=0.05
-        )
-        return SFTConfig(
-            optimiser=rates, epochs=self.epochs, batch_size=self.batch, seed=self.seed, threads=self.threads,
-            log_every=20,
-        )  # fmt: skip
 
 
 def shallower(model: Any, layers: Sequence[int]) -> Any:
@@ -131,58 +112,33 @@ async def _pairs(config: SummarizerTraining, counts: PairCounts) -> list[Summary
     return pairs
 
 
-def train(config: SummarizerTraining, work: Path, show: Callable[[str], None] = print) -> Any:
+def train(config: SummarizerTraining, work: Path, show: Show = print) -> Any:
     """The trained model; goes on from ``work``'s last checkpoint."""
-    from sindbad.training.sft import run_sft
-
     began = time.process_time()
     examples, counts = lessons(config)
     kinds = ", ".join(f"{name} {number}" for name, number in counts.refused.items()) or "none"
     tokens = sum(map(len, examples))
     show(f"{len(examples)} pairs of {counts.restarts} restarts (left out: {kinds}), {tokens:,} tokens, "
          f"{time.process_time() - began:.0f} CPU-s")  # fmt: skip
-
-    def progress(done: int, total: int, loss: float) -> None:
-        if done % 100 == 0 or done == total:
-            show(f"step {done}/{total}: loss {loss:.4f}, {time.process_time() - began:.0f} CPU-s")
-
-    model = student(config)
-    run_sft(config.sft(), model, examples, RunPaths.under(work, "summarizer"), on_progress=progress)
-    return model
-
-
-def model_card(config: SummarizerTraining, parameters: int, seconds: float, table: str) -> str:
-    """What stands beside the weights."""
-    settings = json.dumps(config.model_dump(), ensure_ascii=False)
-    return CARD.format(parameters=parameters, seconds=seconds, table=table, settings=settings)
+    return fit(config, student(config), examples, work, show, began=began)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m sindbad.demo.summarizer_training", description=main.__doc__)
-    parser.add_argument("--out", type=Path, default=SUMMARIZER, help="model folder to write")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--work", type=Path, help="checkpoints and metrics (default: runs/summarizer-SEED)")
+    parser = options(SummarizerTraining, "sindbad.demo.summarizer_training", main.__doc__, SUMMARIZER)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="another setting")
     parser.add_argument("--questions", type=int, default=240, help="exam questions for the model card; 0 for none")
     given = parser.parse_args(arguments)
     from sindbad.configuration import override, resolve
 
     config = resolve(SummarizerTraining, override({"seed": given.seed}, given.set), source="--set")
-    calm_threads(config.threads)
-    began = time.process_time()
-    work = given.work or Path("runs") / f"summarizer-{given.seed}"
-    model = train(config, work, lambda line: print(line, flush=True))
-    seconds = time.process_time() - began
-    save_model(model, given.out)
+    make(config, train, given.out, given.work, card=CARD, examine=lambda: _exam_table(given.out, given.questions))
+
+
+def _exam_table(model_dir: Path, questions: int) -> str:
     from sindbad.demo.summary_exam import ExamSettings, compare
 
-    table = ""
-    if given.questions:
-        table = asyncio.run(compare(given.out, ExamSettings(questions=given.questions))).table()
-        print(table, flush=True)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    save_model(model, given.out, model_card(config, parameters, seconds, table))
+    return asyncio.run(compare(model_dir, ExamSettings(questions=questions))).table() if questions else ""
 
 
 CARD = """# The tiny summariser

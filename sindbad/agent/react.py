@@ -26,6 +26,8 @@ from sindbad.errors import InvalidInput
 from sindbad.tools.environment import Caller, Observation, Scope, ToolCall, ToolSpec
 from sindbad.tools.record_format import attempt_name
 
+PROMPT_TOO_LONG = "PROMPT_TOO_LONG"
+"""Reason of the InvalidInput for a question that does not fit under its limits: it fails alone, its batch goes on."""
 LONGEST_TOKEN_CHARS = 64
 """No tokenizer makes longer tokens on average: of an observation nothing beyond can be shown, so none is encoded."""
 
@@ -102,7 +104,9 @@ class Episode:
         if len(prompt) > config.longest_prompt:
             raise InvalidInput(
                 f"The prompt takes {len(prompt)} tokens and leaves no room under the limit of {config.context_limit}; "
-                f"it may take {config.longest_prompt}. Shorten the question, or raise those limits."
+                f"it may take {config.longest_prompt}. Shorten the question, or raise those limits.",
+                reason=PROMPT_TOO_LONG,
+                metadata={"environment": environment.value},
             )
         self.trajectory = self._new_trajectory(environment)
         self.trajectory.segments.append(Segment(prompt))

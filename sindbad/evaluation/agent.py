@@ -15,10 +15,12 @@ from statistics import fmean
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sindbad.agent.trajectory import Trajectory
+from sindbad.agent.react import PROMPT_TOO_LONG
+from sindbad.agent.trajectory import EnvironmentKind, Termination, Trajectory
 from sindbad.errors import InvalidInput
 from sindbad.evaluation.metrics import Interval, bootstrap_mean, paired_difference, unbiased_pass_at_k, wilson
 from sindbad.evaluation.summary import StageSummary
+from sindbad.judging.verdict import DecidedBy
 from sindbad.questions.question import Question
 from sindbad.training.journal import Seal
 from sindbad.training.rollout import Episode, ListQuestions, RolloutCollector, RolloutConfig, Ticket
@@ -101,7 +103,7 @@ class Evaluation:
 
 
 class _InOrder(ListQuestions):
-    """Every question once, in the order given; a question that cannot be completed fails the evaluation."""
+    """Every question once, in the order given; there is none to draw instead of one that the platform loses."""
 
     def draw(self, step: int, index: int) -> Question:
         return self._questions[index]
@@ -117,7 +119,7 @@ async def evaluate_agent(
     seal: Seal | None = None,
     on_attempt: Callable[[Trajectory], None] | None = None,
 ) -> Evaluation:
-    """Ask every question ``config.attempts`` times.
+    """Ask every question ``config.attempts`` times; one that leaves no room for an answer is wrong for that reason.
 
     Args:
         episode: one judged attempt (:func:`sindbad.training.episode.agent_episode`).
@@ -128,14 +130,16 @@ async def evaluate_agent(
         on_attempt: told of every attempt that this call finishes.
 
     Raises:
-        Unavailable: a question could not be completed: nothing is scored by leaving it out. What was finished is kept.
+        Unavailable: the platform could not complete a question: nothing is scored by leaving it out. What was finished
+            is kept.
     """
     rollout = RolloutConfig(
         groups=len(questions), group_size=config.attempts, in_flight=config.in_flight,
         deadline_seconds=config.deadline_seconds, redraws=0, seed=config.seed,
     )  # fmt: skip
+    scored = _scored(episode)
     collector = RolloutCollector(
-        _told(episode, on_attempt) if on_attempt else episode, _InOrder(questions, len(questions)), rollout,
+        _told(scored, on_attempt) if on_attempt else scored, _InOrder(questions, len(questions)), rollout,
         stage=name, journals=journals / name, seal=seal,
     )  # fmt: skip
     batch = await collector.collect(0)
@@ -148,6 +152,29 @@ async def evaluate_agent(
         for question, group in zip(questions, kept, strict=True)
     )
     return Evaluation(outcomes, batch.seconds, batch.resumed)
+
+
+def _scored(episode: Episode) -> Episode:
+    """The episode; a question that leaves no room for an answer is one that the agent cannot answer."""
+
+    async def run(ticket: Ticket) -> Trajectory:
+        try:
+            return await episode(ticket)
+        except InvalidInput as error:
+            if error.reason != PROMPT_TOO_LONG:
+                raise
+            return _unasked(ticket, EnvironmentKind(error.metadata["environment"]), error.message)
+
+    return run
+
+
+def _unasked(ticket: Ticket, environment: EnvironmentKind, reason: str) -> Trajectory:
+    question = ticket.question
+    return Trajectory(
+        ticket.trajectory_id, question.question_id, ticket.group_id, environment, question.language, question.text,
+        question.answer, reward=0.0, verdict=reason, verdict_by=DecidedBy.EXACT.value,
+        termination=Termination.CONTEXT_EXHAUSTED, world_id=question.world_id, question_kind=question.kind,
+    )  # fmt: skip
 
 
 def _told(episode: Episode, on_attempt: Callable[[Trajectory], None]) -> Episode:

@@ -67,7 +67,7 @@ async def run_evaluation(
 
     Raises:
         InvalidInput: the folder holds another evaluation, or one with more attempts.
-        Unavailable: a question could not be completed; what was finished is kept.
+        Unavailable: the platform could not complete a question; what was finished is kept.
     """
     identity.claim(folder)
     _check_attempts(folder, config.attempts)

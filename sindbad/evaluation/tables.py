@@ -100,6 +100,9 @@ def notes_of(result: Result) -> list[str]:
             f"The judge's model said nothing readable about {figures.doubtful} answers; were those rejected right, "
             f"pass@1 would be {figures.pass_at_1_if_doubtful_right:.1%}."
         )
+    if unasked := list(dict.fromkeys(item.question_id for item in result.attempts if not item.segments)):
+        some = ", ".join(unasked[:5]) + (" …" if len(unasked) > 5 else "")
+        told.append(f"Questions too long for the limits, which count as wrong: {len(unasked)} ({some}).")
     if len(figures.weight_versions) > 1:
         told.append(f"Several weight versions answered ({', '.join(map(str, figures.weight_versions))}).")
     return [*told, CONTAMINATION] if result.identity.protected else told

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from sindbad.agent.agent import Agent
+from sindbad.agent.config import AgentConfig, Paradigm
 from sindbad.agent.trajectory import EnvironmentKind, Segment, Step, Termination, Trajectory
 from sindbad.errors import Corrupt, EngineFailure, InvalidInput, Unavailable
 from sindbad.evaluation.agent import EvaluationConfig
@@ -20,8 +22,12 @@ from sindbad.evaluation.folder import ATTEMPTS, Result, begin_anew, read_result,
 from sindbad.evaluation.identity import Identity
 from sindbad.evaluation.metrics import pass_at_1, pass_at_k
 from sindbad.evaluation.sets import QuestionSet, SetFormat
+from sindbad.evaluation.tables import notes_of
+from sindbad.judging.exact import ExactJudge
 from sindbad.questions.question import Question
+from sindbad.training.episode import agent_episode
 from sindbad.training.rollout import Episode, Ticket
+from tests.unit.agent.scripted import DictionaryTools, ScriptedPolicy, answer, make_chat
 
 SECRET = "the hidden harbour"
 
@@ -214,3 +220,23 @@ def test_a_spread_is_by_nearest_rank() -> None:
     found = spread([float(n) for n in range(1, 101)])
     assert (found.mean, found.median, found.p95, found.maximum) == (50.5, 50.5, 95.0, 100.0)
     assert spread([3.0]).p95 == 3.0
+
+
+async def test_a_question_too_long_for_the_context_is_a_wrong_answer_with_its_reason(tmp_path: Path) -> None:
+    of = questions(6)
+    long = replace(of.questions[2], text="Which harbour? " * 200)
+    of, chat = replace(of, questions=(*of.questions[:2], long, *of.questions[3:])), make_chat()
+
+    async def episode(ticket: Ticket) -> Trajectory:
+        policy = ScriptedPolicy(chat, [answer("known", ticket.question.answer)])
+        agent = Agent(policy, DictionaryTools({}), chat, AgentConfig(paradigm=Paradigm.REACT, context_limit=2048))
+        return await agent_episode(agent, ExactJudge())(ticket)
+
+    result = await evaluated(tmp_path, episode, of)
+    assert result.figures.pass_at_1.value == pytest.approx(5 / 6)
+    (wrong,) = [item for item in result.attempts if not item.correct]
+    assert (wrong.question_id, wrong.termination, wrong.environment) == ("q2", "context_exhausted", "simulated")
+    assert "leaves no room under the limit of 2048" in str(wrong.verdict)
+    assert wrong.failure == "budget"
+    assert any("too long for the limits" in told and "1 (q2)" in told for told in notes_of(result))
+    assert notes_of(read_result(tmp_path)) == notes_of(result)

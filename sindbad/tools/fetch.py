@@ -8,6 +8,7 @@ event loop.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from sindbad.tools.sessions import open_session
 
 USER_AGENT: Final = "Sindbad/1 (research agent)"
 T = TypeVar("T")
+_SCHEME_AT_HEAD: Final = re.compile(r"[^/?#]*://")
 _HEADERS: Final = {
     "User-Agent": USER_AGENT,
     "Accept": "text/html,application/xhtml+xml,application/pdf;q=0.9,text/plain;q=0.8",
@@ -105,7 +107,7 @@ class PageFetcher:
                     location = reply.headers.get("Location")
                     if reply.status not in (301, 302, 303, 307, 308) or not location:
                         return await read(reply, shown)
-                    shown = str(URL(shown).join(URL(location)))
+                    shown = _redirected(shown, location)
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 raise as_provider_error(error) from error
         raise ProviderError("the page redirects too often")
@@ -159,6 +161,14 @@ class PageFetcher:
                 max_headers=limits.max_headers,
             )
         return self._sessions[own]
+
+
+def _redirected(shown: str, location: str) -> str:
+    """Where a redirect leads. Raises ValueError for what is no URL."""
+    there = URL(location)
+    if not there.scheme and _SCHEME_AT_HEAD.match(location):  # yarl reads it as a path below this page, for ever
+        raise ValueError("a scheme that is none")
+    return str(URL(shown).join(there))
 
 
 def raise_for_status(reply: aiohttp.ClientResponse, shown: str) -> None:

@@ -187,6 +187,7 @@ async def test_redirects_are_followed_and_the_last_url_is_the_page() -> None:
 async def test_a_redirect_to_nonsense_is_an_error_and_not_a_crash(location: str) -> None:
     async with raw_site(reply(b"", f"Location: {location}", "Connection: close", status="302 Found")) as server:
         assert not (await failing(server)).retryable
+    assert len(server.asked) == 1
 
 
 async def test_no_cookie_of_one_page_reaches_the_next() -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from sindbad.errors import InvalidInput, SindbadError
+from sindbad.errors import InvalidInput, NotFound, SindbadError
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -69,13 +70,40 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
         loaded = yaml.safe_load(Path(path).read_text("utf-8"))
     except OSError as error:
         raise InvalidInput(f"cannot read {path}: {error.strerror}", reason="CONFIGURATION") from error
-    except yaml.YAMLError as error:
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise InvalidInput(f"{path} is not YAML: {error}", reason="CONFIGURATION") from error
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):
         raise InvalidInput(f"{path} must hold a mapping, not a {type(loaded).__name__}", reason="CONFIGURATION")
     return loaded
+
+
+def load_shipped(model: type[ModelT], package: str, name_or_path: str, what: str, *, known: str) -> ModelT:
+    """A set that ships as ``{name}.yaml`` in ``package`` by its name, or the user's own YAML file by its path.
+
+    Args:
+        what: "extraction prompts", for messages.
+        known: what may be named, for messages ("demo, full").
+
+    Raises:
+        NotFound: there is neither. InvalidInput: the file is none of these sets.
+    """
+    try:
+        if Path(name_or_path).suffix in {".yaml", ".yml"}:
+            text = Path(name_or_path).read_text("utf-8")
+        elif name_or_path.isidentifier():  # never a path out of the package
+            text = (resources.files(package) / f"{name_or_path}.yaml").read_text("utf-8")
+        else:
+            raise FileNotFoundError(name_or_path)
+        values = yaml.safe_load(text)
+    except OSError as error:
+        raise NotFound(f"No {what} {name_or_path!r}; use {known} or the path of a YAML file.") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InvalidInput(f"{what} {name_or_path!r}: no YAML ({error})", reason="CONFIGURATION") from error
+    if not isinstance(values, dict):
+        raise InvalidInput(f"{what} {name_or_path!r}: a {type(values).__name__}, not a mapping", reason="CONFIGURATION")
+    return resolve(model, values, source=f"{what} {name_or_path!r}")
 
 
 def override(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:

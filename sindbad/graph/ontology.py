@@ -11,14 +11,12 @@ import hashlib
 import re
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Final
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sindbad.errors import InvalidInput, NotFound
+from sindbad.configuration import load_shipped
 from sindbad.graph.knowledge import AttributeKind, GraphView, RelationInfo
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -140,18 +138,8 @@ def load_ontology(name_or_path: str) -> Ontology:
         from sindbad.graph.store import open_graph
 
         return of_graph(open_graph(path))
-    try:
-        if path.suffix in {".yaml", ".yml"}:
-            text = path.read_text("utf-8")
-        else:
-            text = (resources.files("sindbad.graph") / "ontologies" / f"{name_or_path}.yaml").read_text("utf-8")
-    except OSError as error:
-        message = f"No ontology {name_or_path!r}; use encyclopedia, world, a YAML file, or the folder of a graph."
-        raise NotFound(message) from error
-    try:
-        return Ontology.model_validate(yaml.safe_load(text))
-    except (ValueError, yaml.YAMLError) as error:
-        raise InvalidInput(f"Ontology {name_or_path!r} is not valid: {error}") from error
+    known = "encyclopedia, world, the folder of a graph,"
+    return load_shipped(Ontology, "sindbad.graph.ontologies", name_or_path, "ontology", known=known)
 
 
 @cache

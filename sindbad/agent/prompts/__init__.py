@@ -7,14 +7,11 @@ cross-checks; a summariser that keeps only explicit, certain, relevant facts and
 from __future__ import annotations
 
 import hashlib
-from importlib import resources
-from pathlib import Path
 from string import Formatter
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sindbad.errors import InvalidInput, NotFound
+from sindbad.configuration import load_shipped
 
 ALLOWED_FIELDS = {
     "system": {"tools"},
@@ -92,26 +89,5 @@ class PromptSet(BaseModel):
 
 
 def load_prompts(name_or_path: str) -> PromptSet:
-    """Load a shipped set by name ("demo", "full") or any YAML file by path.
-
-    Raises:
-        NotFound: no such set. InvalidInput: the file is not a prompt set.
-    """
-    if Path(name_or_path).suffix in {".yaml", ".yml"}:
-        text = _read_file(Path(name_or_path))
-    else:
-        resource = resources.files(__name__) / f"{name_or_path}.yaml"
-        if not name_or_path.isidentifier() or not resource.is_file():
-            raise NotFound(f"No prompt set named {name_or_path!r}; use demo, full or the path of a YAML file.")
-        text = resource.read_text(encoding="utf-8")
-    try:
-        return PromptSet.model_validate(yaml.safe_load(text))
-    except (ValueError, yaml.YAMLError) as error:
-        raise InvalidInput(f"Prompt set {name_or_path!r} is not valid: {error}") from error
-
-
-def _read_file(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise NotFound(f"Prompt file {path} cannot be read: {error.strerror}.") from error
+    """Load a shipped set by name ("demo", "full") or any YAML file by path. Raises NotFound, InvalidInput."""
+    return load_shipped(PromptSet, __name__, name_or_path, "prompts", known="demo, full")

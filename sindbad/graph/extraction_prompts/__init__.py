@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from importlib import resources
-from pathlib import Path
 from string import Formatter
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sindbad.errors import InvalidInput, NotFound
+from sindbad.configuration import load_shipped
 from sindbad.graph.ontology import Ontology
 
 _FIELDS = frozenset({"page", "fence", "types", "relations", "attributes"})
@@ -90,15 +87,4 @@ def _fence(page: str) -> str:
 
 def load_extraction_prompts(name_or_path: str) -> ExtractionPrompts:
     """A shipped set by name ("demo", "full") or a YAML file by path. Raises NotFound, InvalidInput."""
-    path = Path(name_or_path)
-    try:
-        if path.suffix in {".yaml", ".yml"}:
-            text = path.read_text("utf-8")
-        else:
-            text = (resources.files(__name__) / f"{name_or_path}.yaml").read_text("utf-8")
-    except OSError as error:
-        raise NotFound(f"No extraction prompts {name_or_path!r}; use demo, full or a YAML file's path.") from error
-    try:
-        return ExtractionPrompts.model_validate(yaml.safe_load(text))
-    except (ValueError, yaml.YAMLError) as error:
-        raise InvalidInput(f"Extraction prompts {name_or_path!r} are not valid: {error}") from error
+    return load_shipped(ExtractionPrompts, __name__, name_or_path, "extraction prompts", known="demo, full")

@@ -6,14 +6,11 @@ that was trained on just that (``python -m sindbad.demo.page_reader``) and answe
 
 from __future__ import annotations
 
-from importlib import resources
-from pathlib import Path
 from string import Formatter
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sindbad.errors import InvalidInput, NotFound
+from sindbad.configuration import load_shipped
 
 
 class ReaderWording(BaseModel):
@@ -72,15 +69,4 @@ class ReaderPrompts(BaseModel):
 
 def load_reader_prompts(name_or_path: str) -> ReaderPrompts:
     """A shipped set by name ("demo", "full") or a YAML file by path. Raises NotFound, InvalidInput."""
-    path = Path(name_or_path)
-    try:
-        if path.suffix in {".yaml", ".yml"}:
-            text = path.read_text("utf-8")
-        else:
-            text = (resources.files(__name__) / f"{name_or_path}.yaml").read_text("utf-8")
-    except OSError as error:
-        raise NotFound(f"No reader prompts {name_or_path!r}; use demo, full or the path of a YAML file.") from error
-    try:
-        return ReaderPrompts.model_validate(yaml.safe_load(text))
-    except (ValueError, yaml.YAMLError) as error:
-        raise InvalidInput(f"Reader prompts {name_or_path!r} are not valid: {error}") from error
+    return load_shipped(ReaderPrompts, __name__, name_or_path, "reader prompts", known="demo, full")

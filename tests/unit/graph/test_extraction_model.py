@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from sindbad.agent.prompts import load_prompts
 from sindbad.errors import InvalidInput, NotFound, Unavailable
 from sindbad.graph.extraction_model import TINY, ExtractionBudget, ModelExtractor, page_sentences
 from sindbad.graph.extraction_prompts import ExtractionPrompts, load_extraction_prompts
 from sindbad.graph.ontology import Ontology, encyclopedia, load_ontology
+from sindbad.tools.reader_prompts import load_reader_prompts
 from sindbad.tools.render import Evidence, render_visit
 
 PAGE = "Tavel is a city. Tavel lies in Nofir."
@@ -130,7 +133,7 @@ def test_the_signature_tells_model_wording_ontology_and_cut_apart_but_not_patien
     assert patient.signature == one
 
 
-def test_prompts_and_ontologies_exist_in_both_languages_and_bad_ones_say_why() -> None:
+def test_prompts_and_ontologies_exist_in_both_languages_and_bad_ones_say_why(tmp_path: Path) -> None:
     for name in ("full", "demo"):
         assert set(load_extraction_prompts(name).languages) >= {"en", "ar"}
     for words in [part.phrases for part in load_ontology("world").relations.values()]:
@@ -139,6 +142,15 @@ def test_prompts_and_ontologies_exist_in_both_languages_and_bad_ones_say_why() -
         load_extraction_prompts("no-such")
     with pytest.raises(NotFound, match="no-such"):
         load_ontology("no-such")
+    for load in (load_extraction_prompts, load_reader_prompts, load_prompts, load_ontology):
+        for text, said in ((b"\xff\xfe", "no YAML"), (b"a: [", "no YAML"), (b"- a", "not a mapping"), (b"x: 1", "x")):
+            (tmp_path / "bad.yaml").write_bytes(text)
+            with pytest.raises(InvalidInput, match=said) as told:
+                load(str(tmp_path / "bad.yaml"))
+            assert "bad.yaml" in told.value.message
+        for name in ("../prompts/demo", "", "nonesuch"):
+            with pytest.raises(NotFound, match="use "):
+                load(name)
     with pytest.raises(ValueError, match="request must use"):
         ExtractionPrompts.model_validate(
             {"name": "x", "reply": "json", "languages": {"en": {"request": "{oops}", "again": ""}}}
@@ -154,5 +166,5 @@ def test_an_ontology_file_with_a_typo_is_refused(tmp_path: object) -> None:
 
     file = Path(str(tmp_path)) / "o.yaml"
     file.write_text("name: x\ntypse: {}\n")
-    with pytest.raises(InvalidInput, match="not valid"):
+    with pytest.raises(InvalidInput, match="did you mean 'types'"):
         load_ontology(str(file))

@@ -9,6 +9,7 @@ tools, images, streaming. aiohttp is imported when the first request is made.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sindbad.clients.replicas import Backoff
 from sindbad.errors import (
     DeadlineExceeded,
     EngineFailure,
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     import aiohttp
 
 LONGEST_REPLY_BYTES = 8 * 1024 * 1024
-LONGEST_PAUSE_SECONDS = 20.0
+PAUSES = Backoff(first_seconds=0.2, longest_seconds=20.0)
 
 
 class TextModel(Protocol):
@@ -73,6 +75,7 @@ class ChatCompletions:
         self.settings = settings
         self._slots = asyncio.Semaphore(settings.parallel)
         self._session: aiohttp.ClientSession | None = None
+        self._rng = random.Random()
 
     async def __aenter__(self) -> Self:
         return self
@@ -107,12 +110,12 @@ class ChatCompletions:
         last: SindbadError | None = None
         try:
             async with asyncio.timeout(limit), self._slots:
-                for attempt in range(1_000_000):
+                for failures in itertools.count(1):
                     try:
                         return await self._ask({**self._request(messages, max_tokens), **fields})
                     except (Unavailable, Overloaded) as error:
                         last = error
-                    await asyncio.sleep(min(LONGEST_PAUSE_SECONDS, 0.2 * 2**attempt) * random.uniform(0.5, 1.0))
+                    await asyncio.sleep(PAUSES.delay(failures, self._rng))
         except TimeoutError:
             pass
         raise last or DeadlineExceeded(f"{self.settings.base_url} did not answer within {limit:g} s")

@@ -190,7 +190,7 @@ class BackgroundSampler:
                 self.plan.end(name, measured=measured)
             if not measured:
                 await asyncio.sleep(
-                    min(LONGEST_PAUSE_SECONDS, self._config.pause_seconds * 2.0 ** (self._failures - 1))
+                    min(LONGEST_PAUSE_SECONDS, self._config.pause_seconds * 2.0 ** min(self._failures - 1, 30))
                 )
 
     async def _next(self) -> str:

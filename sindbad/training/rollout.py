@@ -290,7 +290,7 @@ class _Collection:
                     raise
                 self._batch.retried += 1
                 failures += 1
-                await asyncio.sleep(min(LONGEST_PAUSE_SECONDS, 0.05 * 2**failures))
+                await asyncio.sleep(min(LONGEST_PAUSE_SECONDS, 0.05 * 2.0 ** min(failures, 30)))
 
     def _settle(self, task: asyncio.Task[Trajectory]) -> None:
         index, ticket = self._running.pop(task)

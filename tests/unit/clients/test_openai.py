@@ -67,6 +67,25 @@ async def test_a_server_that_is_busy_or_down_is_asked_again() -> None:
     assert len(asked) == 3
 
 
+async def test_pauses_grow_up_to_a_bound_however_long_a_server_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    async def at_once(seconds: float) -> None:
+        pauses.append(seconds)
+
+    class Away(ChatCompletions):
+        async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+            if len(pauses) < 1200:
+                raise Unavailable("later")
+            return {"choices": [{"message": {"content": "at last"}}]}
+
+    monkeypatch.setattr("sindbad.clients.openai.asyncio.sleep", at_once)
+    assert await Away(settings("http://127.0.0.1:9/v1", deadline_seconds=1e6)).reply("?") == "at last"
+    assert max(pauses[:3]) <= 0.8
+    assert 15.0 < max(pauses) <= 20.0
+    assert len(set(pauses[-100:])) > 90
+
+
 @pytest.mark.parametrize(
     ("answer", "error"),
     [

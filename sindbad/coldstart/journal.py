@@ -1,8 +1,7 @@
 """What a cold-start run has paid for so far, on disk: every attempt and every rewriting, once.
 
-One JSONL file. A line is appended with one write and reaches the kernel before anything acts on it, so kill -9 loses at
-most the line being written; a torn last line is cut off on opening. Attempts stay on disk: memory holds where they lie,
-so that a set may be larger than memory. One process at a time writes (a lock; it dies with its holder).
+One :class:`sindbad.journal.Journal`. Attempts stay on disk: memory holds where they lie, so that a set may be larger
+than memory. One process at a time writes.
 
 The key names what made the attempts (teacher, agent, environment, seed). Filters and de-contamination are no part of
 it: they are computed again from the record, so another filter costs no rollout.
@@ -10,16 +9,13 @@ it: they are computed again from the record, so another filter costs no rollout.
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from sindbad.agent.trajectory import Trajectory
 from sindbad.coldstart.thoughts import Rewritten
-from sindbad.errors import Corrupt, InvalidInput
+from sindbad.errors import InvalidInput
+from sindbad.journal import Journal, Place, Record
 from sindbad.training.journal import trajectory_from_record, trajectory_record
 
 
@@ -32,52 +28,25 @@ class AttemptJournal:
     """
 
     def __init__(self, path: Path, key: str) -> None:
-        self._path = path
-        self._attempts: dict[str, tuple[int, int]] = {}
+        self._path, self._key = path, key
+        self._attempts: dict[str, Place] = {}
         self._refused: dict[str, str] = {}
         self._rewritten: dict[tuple[str, str], Rewritten] = {}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            self._lock()
-            self._read(key)
-        except BaseException:
-            self.close()
-            raise
+        message = f"{path} is being written by another process; wait for it, or choose another folder"
+        self._lines = Journal(path, self._apply, busy=InvalidInput(message, reason="JOURNAL_BUSY"))
+        if self._lines.empty:
+            self._lines.append({"kind": "key", "key": key})
 
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            message = f"{self._path} is being written by another process; wait for it, or choose another folder"
-            raise InvalidInput(message, reason="JOURNAL_BUSY") from None
-
-    def _read(self, key: str) -> None:
-        position, number = 0, 0
-        with self._path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.endswith(b"\n"):
-                    os.ftruncate(self._handle, position)
-                    break
-                try:
-                    self._apply(json.loads(line), position, len(line), key)
-                except (ValueError, KeyError, TypeError) as error:
-                    raise Corrupt(f"{self._path}:{number} is no journal line ({error!r}); remove the file") from error
-                position += len(line)
-        self._end = position
-        if position == 0:
-            self._append({"kind": "key", "key": key})
-
-    def _apply(self, row: dict[str, Any], position: int, length: int, key: str) -> None:
+    def _apply(self, row: Record, place: Place) -> None:
         if row["kind"] == "key":
-            if row["key"] != key:
+            if row["key"] != self._key:
                 message = (
                     f"{self._path} holds attempts by another teacher or under other limits; choose another folder, or "
                     "remove it to begin anew"
                 )
                 raise InvalidInput(message, reason="OTHER_SETTINGS")
         elif row["kind"] == "attempt":
-            self._attempts.setdefault(row["id"], (position, length))
+            self._attempts.setdefault(row["id"], place)
         elif row["kind"] == "refused":
             self._refused.setdefault(row["id"], row["why"])
         else:
@@ -96,18 +65,17 @@ class AttemptJournal:
         place = self._attempts.get(trajectory_id)
         if place is None:
             return None
-        line = os.pread(self._handle, place[1], place[0])
-        return trajectory_from_record(json.loads(line)["trajectory"])
+        return trajectory_from_record(self._lines.read(place)["trajectory"])
 
     def add_attempt(self, made: Trajectory) -> None:
         """Record an attempt, judged."""
         row = {"kind": "attempt", "id": made.trajectory_id, "trajectory": trajectory_record(made)}
-        place = self._append(row)
+        place = self._lines.append(row)
         self._attempts.setdefault(made.trajectory_id, place)
 
     def refuse(self, trajectory_id: str, why: str) -> None:
         """Record that this attempt can't be made: the question does not fit, the teacher does not know its kind."""
-        self._append({"kind": "refused", "id": trajectory_id, "why": why})
+        self._lines.append({"kind": "refused", "id": trajectory_id, "why": why})
         self._refused.setdefault(trajectory_id, why)
 
     def rewritten(self, trajectory_id: str, by: str) -> Rewritten | None:
@@ -116,26 +84,16 @@ class AttemptJournal:
 
     def add_rewritten(self, trajectory_id: str, by: str, made: Rewritten) -> None:
         """Record new thoughts; ``by`` names the writer and its settings."""
-        self._append({"kind": "thoughts", "id": trajectory_id, "by": by, **asdict(made)})
+        self._lines.append({"kind": "thoughts", "id": trajectory_id, "by": by, **asdict(made)})
         self._rewritten.setdefault((trajectory_id, by), made)
-
-    def _append(self, row: dict[str, Any]) -> tuple[int, int]:
-        line = (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "replace")
-        if os.write(self._handle, line) != len(line):
-            raise OSError(f"{self._path}: the line was cut short; the disk is full")
-        place = (self._end, len(line))
-        self._end += len(line)
-        return place
 
     def sync(self) -> None:
         """fsync: from here on a power cut loses nothing either."""
-        os.fsync(self._handle)
+        self._lines.sync()
 
     def close(self) -> None:
         """Close the file and give the lock back. Idempotent."""
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
+        self._lines.close()
 
     def __enter__(self) -> AttemptJournal:
         return self

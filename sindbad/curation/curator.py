@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from sindbad.curation.journal import JOURNAL_VERSION, Event, Journal, read_events
+from sindbad.curation.journal import JOURNAL_VERSION, Event, EventJournal, read_events
 from sindbad.curation.state import Batch, Change, CuratorConfig, CuratorState, Outcome, Refresh
 from sindbad.errors import Corrupt, InvalidInput
 from sindbad.questions.question import Question
@@ -39,16 +39,16 @@ class Curator:
     def __init__(
         self, pool: Iterable[str], config: CuratorConfig, journal: str | Path, *, on_change: OnChange | None = None
     ) -> None:
-        self._journal = Journal(Path(journal))
+        events: list[Event] = []
+        self._journal = EventJournal(Path(journal), events.append)
         self._on_change = on_change
         try:
-            self._state = self._opened(tuple(dict.fromkeys(pool)), config)
+            self._state = self._opened(events, tuple(dict.fromkeys(pool)), config)
         except BaseException:
             self._journal.close()
             raise
 
-    def _opened(self, pool: tuple[str, ...], config: CuratorConfig) -> CuratorState:
-        events = list(self._journal.replay())
+    def _opened(self, events: list[Event], pool: tuple[str, ...], config: CuratorConfig) -> CuratorState:
         if not events:
             begin = {"event": "begin", "version": JOURNAL_VERSION, "pool": list(pool)}
             self._journal.append(begin | {"config": config.model_dump(mode="json")})

@@ -4,22 +4,21 @@ A line a finished tool call or extraction, under a key that says what was asked 
 of its inputs and of these answers, so a build that starts again with the journal ends with the graph of a build that
 was never interrupted; with another budget it asks only for what is new.
 
-Invariants: a half-written last line is cut off when the journal is opened; one process writes at a time. Calls that
-failed are kept once a later one succeeds: while everything fails the tools are down, and a restart asks again.
+Invariants: those of :class:`sindbad.journal.Journal`; one process writes at a time. Calls that failed are kept once a
+later one succeeds: while everything fails the tools are down, and a restart asks again.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Self
+from typing import Any, Final, Self
 
-from sindbad.errors import Corrupt, InvalidInput
+from sindbad.errors import InvalidInput
+from sindbad.journal import Journal, Place, Record
 
 _VERSION: Final = 1
 _SYNC_EVERY: Final = 64
@@ -33,23 +32,23 @@ class BuildJournal:
     """
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
-        self._file: IO[bytes] = path.open("a+b")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._known = self._load({"version": _VERSION, **header})
-        except BlockingIOError as error:
-            self._file.close()
-            raise InvalidInput(f"{path} is being written by another build; wait for it or choose another --out.") from (
-                error
-            )
-        except BaseException:
-            self._file.close()
-            raise
+        self._path, self._header = path, {"version": _VERSION, **header}
+        self._known: dict[str, Any] = {}
         self._failed: list[tuple[str, Any]] = []
         self._unsynced = 0
         self.reused = 0
+        busy = InvalidInput(f"{path} is being written by another build; wait for it or choose another --out.")
+        self._lines = Journal(path, self._apply, busy=busy, remedy="delete it to start again")
+        if self._lines.empty:
+            self._lines.append(self._header)
+
+    def _apply(self, record: Record, place: Place) -> None:
+        if place.start > 0:
+            self._known[record["k"]] = record["v"]
+        elif "version" not in record:
+            raise KeyError("version")
+        elif record != self._header:
+            raise InvalidInput(f"{self._path} belongs to another build ({record}); choose another --out.")
 
     def __len__(self) -> int:
         return len(self._known)
@@ -62,9 +61,9 @@ class BuildJournal:
 
     def close(self) -> None:
         """Sync and unlock; idempotent."""
-        if not self._file.closed:
+        if self._unsynced:
             self._sync()
-            self._file.close()
+        self._lines.close()
 
     def find(self, *asked: Any) -> Any:
         """The answer to exactly this, or None."""
@@ -86,42 +85,14 @@ class BuildJournal:
 
     def _write(self, key: str, answer: Any) -> None:
         self._known[key] = answer
-        self._file.write(json.dumps({"k": key, "v": answer}, ensure_ascii=False).encode() + b"\n")
-        self._file.flush()  # survives a kill; a power cut may cost the last few lines
+        self._lines.append({"k": key, "v": answer})
         self._unsynced += 1
         if self._unsynced >= _SYNC_EVERY:
             self._sync()
 
     def _sync(self) -> None:
-        os.fsync(self._file.fileno())
+        self._lines.sync()
         self._unsynced = 0
-
-    def _load(self, header: Mapping[str, Any]) -> dict[str, Any]:
-        self._file.seek(0)
-        known, good, first = dict[str, Any](), 0, True
-        for line in self._file:
-            if not line.endswith(b"\n"):
-                break
-            record = self._record(line)
-            if first and record != header:
-                raise InvalidInput(f"{self._path} belongs to another build ({record}); choose another --out.")
-            if not first:
-                known[record["k"]] = record["v"]
-            good, first = good + len(line), False
-        self._file.truncate(good)
-        if first:
-            self._file.write(json.dumps(header, ensure_ascii=False).encode() + b"\n")
-            self._file.flush()
-        return known
-
-    def _record(self, line: bytes) -> dict[str, Any]:
-        try:
-            record = json.loads(line)
-            if isinstance(record, dict) and ("version" in record or {"k", "v"} <= record.keys()):
-                return record
-        except ValueError:
-            pass
-        raise Corrupt(f"{self._path} holds a line that is no record: {line[:80]!r}; delete it to start again.")
 
 
 def _key(asked: tuple[Any, ...]) -> str:

@@ -2,22 +2,21 @@
 
 One JSONL file a step, four kinds of line: ``version`` (the number of the weights that what follows will train),
 ``group`` (a group was opened for a question), ``trajectory`` (an episode finished), ``abandoned`` (a group was given
-up; whatever it holds no longer counts). Lines are appended with one write and reach the kernel before anything acts on
-them, so kill -9 loses at most the line being written; a torn last line is cut off on opening. A trajectory id counts
-once: the first line wins. With a seal (questions of a protected benchmark) a line is ``{"kind": "sealed", "data": …}``:
-nothing of a question or an attempt at it is readable on disk.
+up; whatever it holds no longer counts). What a killed writer leaves is :class:`sindbad.journal.Journal`'s business. A
+trajectory id counts once: the first line wins. With a seal (questions of a protected benchmark) a line is ``{"kind":
+"sealed", "data": …}``: nothing of a question or an attempt at it is readable on disk.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Protocol
 
 from sindbad.agent.trajectory import EnvironmentKind, Segment, Step, Termination, Trajectory
 from sindbad.errors import Corrupt
+from sindbad.journal import Journal, Record
 from sindbad.questions.question import Question
 
 
@@ -72,30 +71,17 @@ class RolloutJournal:
         self.trajectories: dict[str, Trajectory] = {}
         self.abandoned: set[int] = set()
         self.version: int | None = None
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        self._read()
+        self._lines = Journal(path, lambda row, _: self._apply(self._unsealed(row)))
 
-    def _read(self) -> None:
-        data = self._path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            os.ftruncate(self._handle, whole)
-        for number, line in enumerate(data[:whole].splitlines(), start=1):
-            try:
-                self._apply(self._unsealed(json.loads(line)))
-            except (ValueError, KeyError, TypeError) as error:
-                raise Corrupt(f"{self._path}:{number} is no journal line ({error!r}); remove the file") from error
-
-    def _unsealed(self, row: dict[str, Any]) -> dict[str, Any]:
+    def _unsealed(self, row: Record) -> Record:
         if row["kind"] != "sealed":
             return row
         if self._seal is None:
             raise Corrupt(f"{self._path} is sealed; open it with its benchmark's canary")
-        opened: dict[str, Any] = json.loads(self._seal.open(row["data"]))
+        opened: Record = json.loads(self._seal.open(row["data"]))
         return opened
 
-    def _apply(self, row: dict[str, Any]) -> None:
+    def _apply(self, row: Record) -> None:
         if row["kind"] == "version":
             self._renumber(row["version"])
         elif row["kind"] == "group":
@@ -138,21 +124,17 @@ class RolloutJournal:
         """Record that a group is given up; its finished episodes no longer count."""
         self._append({"kind": "abandoned", "index": index, "group_id": group_id, "reason": reason})
 
-    def _append(self, row: dict[str, Any]) -> None:
-        text = json.dumps(row, ensure_ascii=False)
-        if self._seal is not None:
-            text = json.dumps({"kind": "sealed", "data": self._seal.close(text)})
-        line = f"{text}\n".encode()
-        if os.write(self._handle, line) != len(line):
-            raise OSError(f"{self._path}: the line was cut short; the disk is full")
+    def _append(self, row: Record) -> None:
+        if self._seal is None:
+            self._lines.append(row)
+        else:
+            self._lines.append({"kind": "sealed", "data": self._seal.close(json.dumps(row, ensure_ascii=False))})
         self._apply(row)
 
     def sync(self) -> None:
         """fsync: from here on a power cut loses nothing either."""
-        os.fsync(self._handle)
+        self._lines.sync()
 
     def close(self) -> None:
         """Close the file. Idempotent."""
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
+        self._lines.close()

@@ -8,9 +8,7 @@ trajectory. A task of its own asks the search service how its live providers far
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -19,6 +17,7 @@ from typing import Any, Final
 
 from sindbad.agent.trajectory import EnvironmentKind, Trajectory
 from sindbad.errors import SindbadError
+from sindbad.journal import Journal, Place, Record
 from sindbad.tools.mix import Decision, LiveSample, MixController
 from sindbad.training.rollout import Episode, Ticket
 
@@ -29,36 +28,22 @@ _LOOK_SECONDS: Final = 10.0
 
 
 class MixJournal:
-    """What a mix decided and saw, one JSON line each with the controller's state after it. A torn tail is cut off."""
+    """What a mix decided and saw, one line each with the controller's state after it. Raises Corrupt."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        self.state: dict[str, Any] | None = _last_state(path, self._handle)
+        self.state: dict[str, Any] | None = None
+        self._lines = Journal(path, self._apply)
+
+    def _apply(self, row: Record, _: Place) -> None:
+        self.state = row.get("state", self.state)
 
     def write(self, **event: Any) -> None:
         """One event; it reaches the kernel before this returns. Raises OSError."""
-        line = (json.dumps(event, ensure_ascii=False) + "\n").encode()
-        if os.write(self._handle, line) != len(line):
-            raise OSError("the journal of the mix was cut short; the disk is full")
+        self._lines.append(event)
 
     def close(self) -> None:
         """Close the file; idempotent."""
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
-
-
-def _last_state(path: Path, handle: int) -> dict[str, Any] | None:
-    state, whole = None, 0
-    with path.open("rb") as lines:
-        for line in lines:
-            if not line.endswith(b"\n"):
-                os.ftruncate(handle, whole)
-                break
-            whole += len(line)
-            state = json.loads(line).get("state", state)
-    return state
+        self._lines.close()
 
 
 class MixedEpisodes:

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from sindbad.curation.curator import Curator
-from sindbad.curation.journal import Journal
+from sindbad.curation.journal import Event, EventJournal
 from sindbad.curation.state import CuratorConfig, Outcome
 from sindbad.curation.versions import DataSetStore, VersionRecorder
+from sindbad.journal import Place
 from tests.unit.curation.making import ENGLISH
 
 POOL = [replace(ENGLISH, question_id=f"q{number}", text=f"q{number}?") for number in range(14)]
@@ -33,22 +34,23 @@ class Killed(BaseException):
     """The process is gone: nothing above the write runs on."""
 
 
-class DyingJournal(Journal):
+class DyingJournal(EventJournal):
     """Writes as a journal does; dies at the next write in the way it is told."""
 
     death = "no"
 
-    def append(self, event: dict[str, object]) -> None:
+    def append(self, record: Event) -> Place:
         death, type(self).death = type(self).death, "no"
         if death == "before":
             raise Killed
         if death == "within":
-            self._file.write(b'{"event":"observe","outcomes":[["q')
-            self._file.flush()
+            with self.path.open("ab") as file:
+                file.write(b'{"event":"observe","outcomes":[["q')
             raise Killed
-        super().append(event)
+        place = super().append(record)
         if death == "after":
             raise Killed
+        return place
 
 
 class LivesOfACurator(RuleBasedStateMachine):
@@ -74,7 +76,7 @@ class LivesOfACurator(RuleBasedStateMachine):
         """Ask; where the process dies, open the journal again and ask the same again."""
         import sindbad.curation.curator as room
 
-        room.Journal = DyingJournal  # type: ignore[attr-defined]
+        room.EventJournal = DyingJournal  # type: ignore[attr-defined]
         DyingJournal.death = "no"
         self.curator.close()
         self.curator = self.opened()
@@ -88,7 +90,7 @@ class LivesOfACurator(RuleBasedStateMachine):
             return ask()  # type: ignore[operator]
         finally:
             DyingJournal.death = "no"
-            room.Journal = Journal  # type: ignore[attr-defined]
+            room.EventJournal = EventJournal  # type: ignore[attr-defined]
 
     @rule(drawing=KILLS, telling=KILLS, refreshing=KILLS)
     def train(self, drawing: str, telling: str, refreshing: str) -> None:
@@ -170,13 +172,13 @@ def _life(folder: Path, *, at: int, death: str) -> tuple[object, int]:
     written, checkpoints = 0, list[int]()
 
     class Dying(DyingJournal):
-        def append(self, event: dict[str, object]) -> None:
+        def append(self, record: Event) -> Place:
             nonlocal written
             number, written = written, written + 1
             type(self).death = death if number == at else "no"
-            super().append(event)
+            return super().append(record)
 
-    room.Journal = Dying  # type: ignore[attr-defined]
+    room.EventJournal = Dying  # type: ignore[attr-defined]
     try:
         for _ in range(2):
             try:
@@ -185,7 +187,7 @@ def _life(folder: Path, *, at: int, death: str) -> tuple[object, int]:
             except Killed:
                 pass
     finally:
-        room.Journal = Journal  # type: ignore[attr-defined]
+        room.EventJournal = EventJournal  # type: ignore[attr-defined]
     raise AssertionError("killed twice")
 
 

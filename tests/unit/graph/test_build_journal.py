@@ -165,7 +165,7 @@ def test_a_journal_of_another_build_or_in_use_or_damaged_is_refused(tmp_path: Pa
     with pytest.raises(InvalidInput, match="belongs to another"):
         BuildJournal(path, {**HEADER, "corpus": "other"})
     path.write_bytes(path.read_bytes() + b"nonsense\n")
-    with pytest.raises(Corrupt, match="no record"):
+    with pytest.raises(Corrupt, match="no line of this journal"):
         BuildJournal(path, HEADER)
 
 

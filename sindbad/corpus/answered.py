@@ -15,6 +15,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from sindbad.translation.numbers import values
+
 if TYPE_CHECKING:
     from sindbad.corpus.filters import Pair
 
@@ -84,9 +86,7 @@ def _grown(source: str, target: str, pair: Pair) -> float:
 
 def _new_facts(source: str, target: str) -> float:
     """Figures and Latin words of the target that the source does not hold."""
-    from sindbad.corpus.filters import number_values
-
-    new = sum((number_values(target) - number_values(source)).values())
+    new = sum((values(target) - values(source)).values())
     known = {word.lower() for word in _LATIN.findall(source)}
     new += sum(word.lower() not in known for word in _LATIN.findall(target))
     return min(1.2, 0.6 * new)

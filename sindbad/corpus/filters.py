@@ -13,7 +13,6 @@ from __future__ import annotations
 import itertools
 import math
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,13 +24,12 @@ from pydantic import BaseModel, ConfigDict
 from sindbad.languages import LANGUAGES, get_pack
 from sindbad.translation.glossary import Glossary
 from sindbad.translation.kinds import Span, SpanKind
+from sindbad.translation.numbers import differing
 from sindbad.translation.spans import find_spans
 
 NOT_PROSE: Final = frozenset(SpanKind) - {SpanKind.NAME, SpanKind.NUMBER}
 _FORMAL: Final = NOT_PROSE - {SpanKind.CONTENT, SpanKind.MARK, SpanKind.TABLE}
 _WORD = re.compile(r"\w+")
-_NUMBER = re.compile(r"\d+(?:[.,٫٬']\d+)*")
-_GROUPED = re.compile(r"\d{1,3}(?:([,٬'])\d{3})(?:\1\d{3})*")
 _ENDS: Final = (".", "!", "?", "؟", "…", ":", "؛", ";", '"', "”", "»", ")", "]", "。")
 _WIDE: Final = (0.4, 2.5)
 """Length range between languages of which one has no pack."""
@@ -154,18 +152,6 @@ def script_share(text: str, language: str) -> float:
     return get_pack(language).script_share(text) if any(map(str.isalpha, text)) else 1.0
 
 
-def number_values(text: str) -> Counter[str]:
-    """Numbers of ``text`` by value: decimal digits of any script, thousands grouped or not."""
-    found: Counter[str] = Counter()
-    for run in _NUMBER.findall(text):
-        plain = "".join(str(unicodedata.digit(c)) if c.isdigit() else c for c in run)
-        grouped = _GROUPED.fullmatch(plain)
-        plain = re.sub(r"[,٬٫']", "", plain) if grouped else plain.replace("٫", ".").replace(",", ".").replace("٬", "")
-        whole, _, part = plain.partition(".")
-        found[f"{whole.lstrip('0') or '0'}.{part.rstrip('0')}".rstrip(".")] += 1
-    return found
-
-
 def length_range(source: str, target: str) -> Bounds:
     """Expected target characters a source character, from the packs (each knows its length beside English)."""
     if source not in LANGUAGES or target not in LANGUAGES:
@@ -265,9 +251,8 @@ def answered(pair: Pair, settings: FilterSettings) -> float:
 
 
 def numbers(pair: Pair, settings: FilterSettings) -> float:
-    """Numbers that are missing or new, by value."""
-    source, target = number_values(pair.source), number_values(pair.target)
-    return float(sum(((source - target) + (target - source)).values()))
+    """Numbers that are missing or new, by value, and not spelled out (:mod:`sindbad.translation.numbers`)."""
+    return float(len(differing(pair.source, pair.target, pair.source_language, pair.target_language)))
 
 
 def protected(pair: Pair, settings: FilterSettings) -> float:

@@ -1,7 +1,8 @@
 """Numbers compared by value: "3", "٣" and "3.0" are one number; "1,234.5" and "١٬٢٣٤٫٥" another.
 
-A small number may be spelled out in either language, and Arabic says one and two by the noun's form: up to twelve, a
-number that has no digits on the other side is excused where a word for it stands there, one and two always.
+Up to twelve, a number that has no digits on the other side is excused where a word for it stands there. Where one text
+only lacks numbers of the other (none is another one), two more kinds are excused: one and two, which Arabic says by the
+noun's form, and a number that belongs to a word ("H2O", "ماء").
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from decimal import Decimal, InvalidOperation
 
 from sindbad.translation.wording import get_wording
 
-_NUMBER = re.compile(r"(?<![A-Za-z_\d])\d+(?:[.,٫٬'’\u00a0\u202f]\d+)*")
+_NUMBER = re.compile(r"(?<!\d)\d+(?:[.,٫٬'’\u00a0\u202f]\d+)*")
 _THOUSANDS = re.compile(r"\d{1,3}(?:([,٬'’.\u00a0\u202f])\d{3})(?:\1\d{3})*")
+_DECIMAL_COMMA = re.compile(r"\d+,\d+")
 _SPELLED = 12
 
 
@@ -29,6 +31,8 @@ def value(written: str) -> str:
         return _canonical(plain)
     if _THOUSANDS.fullmatch(plain) and "." not in plain:
         return _canonical(re.sub(r"\D", "", plain))
+    if _DECIMAL_COMMA.fullmatch(plain):
+        return _canonical(plain.replace(",", "."))
     return plain
 
 
@@ -45,15 +49,28 @@ def values(text: str) -> Counter[str]:
 
 
 def differing(source: str, target: str, source_language: str, target_language: str) -> list[str]:
-    """Numbers that stand in one text only and are not spelled out in the other; sorted."""
+    """Numbers that stand in one text only and are not excused (see the module), with a sign; sorted."""
     there, here = values(source), values(target)
     lost = [number for number in (there - here).elements() if not _said(number, target, target_language)]
     added = [number for number in (here - there).elements() if not _said(number, source, source_language)]
+    if not (lost and added):
+        lost, added = _free(lost, source), _free(added, target)
     return sorted([*(f"-{number}" for number in lost), *(f"+{number}" for number in added)])
 
 
 def _said(number: str, text: str, language: str) -> bool:
-    if number in ("1", "2"):
-        return True
-    words = get_wording(language).number_words.get(number, ()) if number.isdigit() and int(number) <= _SPELLED else ()
-    return any(word in text.lower() for word in words)
+    """Whether a word for ``number`` stands in ``text``."""
+    small = number.isdigit() and int(number) <= _SPELLED
+    pattern = get_wording(language).number_pattern(number) if small else None
+    return bool(pattern and pattern.search(text))
+
+
+def _free(numbers: list[str], text: str) -> list[str]:
+    """Those that must stand in a translation of ``text``."""
+    in_words = {value(match[0]) for match in _NUMBER.finditer(text) if _in_a_word(text, match.start())}
+    return [number for number in numbers if number not in ("1", "2") and number not in in_words]
+
+
+def _in_a_word(text: str, start: int) -> bool:
+    before = text[start - 1 : start]
+    return before == "_" or (before.isascii() and before.isalpha())

@@ -36,6 +36,8 @@ class Wording:
 
     language: str
     number_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    number_frame: str = "{}"
+    """What may be joined to a number's word, around ``{}``."""
     chatter: tuple[str, ...] = ()
     trailing: tuple[str, ...] = ()
     tasks: tuple[Task, ...] = ()
@@ -63,6 +65,10 @@ class Wording:
     def above_pattern(self) -> re.Pattern[str] | None:
         """Says that the task's object stands before it."""
         return _any(self.above, "(?:{})")
+
+    def number_pattern(self, number: str) -> re.Pattern[str] | None:
+        """A word for a small whole number."""
+        return _any(self.number_words.get(number, ()), rf"(?<!\w){self.number_frame.replace('{}', '(?:{})')}(?!\w)")
 
     def addressee(self, text: str) -> str:
         """ "feminine" or "masculine" where the speaker's words say it of themselves or of who is spoken to, else ""."""
@@ -96,4 +102,6 @@ def get_wording(language: str) -> Wording:
         for pattern in entry["patterns"]
     )
     words = {str(number): tuple(said) for number, said in data.pop("number_words", {}).items()}
-    return Wording(language, words, tasks=tasks, **{name: tuple(entries) for name, entries in data.items()})
+    frame = data.pop("number_frame", "{}")
+    lists = {name: tuple(entries) for name, entries in data.items()}
+    return Wording(language, words, frame, tasks=tasks, **lists)

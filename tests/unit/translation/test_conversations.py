@@ -329,8 +329,9 @@ async def test_an_endpoint_is_asked_with_a_system_message_and_its_reason_to_stop
 
 @pytest.mark.parametrize(
     ("left", "right"),
-    [("3", "٣"), ("1,234.5", "١٬٢٣٤٫٥"), ("2,000", "2000"), ("3.0", "3"), ("10\u00a0000", "10000"), ("0.50", "٠٫٥")],
-)
+    [("3", "٣"), ("1,234.5", "١٬٢٣٤٫٥"), ("2,000", "2000"), ("3.0", "3"), ("10\u00a0000", "10000"), ("0.50", "٠٫٥"),
+     ("1,5", "1.5")],
+)  # fmt: skip
 def test_numbers_are_compared_by_value(left: str, right: str) -> None:
     assert value(left) == value(right)
 
@@ -344,6 +345,16 @@ def test_numbers_are_compared_by_value(left: str, right: str) -> None:
         ("five of 40", "5 من أصل 40", []),
         ("version 1.2.3 of H2O", "الإصدار 1.2.3 من الماء", []),
         ("costs 5 dollars", "يكلف كثيرا", ["-5"]),
+        ("it was 1 of them", "كان 2 منهم", ["+2", "-1"]),
+        ("HCoV-NL63 is mild", "فيروس NL66 خفيف", ["+66", "-63"]),
+        ("the DPP4 receptor", "مستقبل دي بي بي 4", []),
+        ("the Rover P6 of 1963", "روفر بي سيكس لعام 1963", []),
+        ("it cost $103.7 million", "كلف 103,7 مليون دولار", []),
+        ("6 of them are used", "تستخدم كلها", ["-6"]),
+        ("it is often used", "يستخدم 10 مرات", ["+10"]),
+        ("the 4th of 10", "الرابع من عشرة", []),
+        ("bought 30 apples", "اشترى ثلاثين تفاحة", ["-30"]),
+        ("bought 3 apples", "اشترى ثلاثين تفاحة", ["-3"]),
     ],
 )
 def test_a_small_number_may_be_spelled_out_and_no_other(source: str, target: str, found: list[str]) -> None:

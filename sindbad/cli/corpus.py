@@ -51,7 +51,7 @@ def translate(
     endpoint_model: Annotated[str, typer.Option(help="The model's name there.")] = "",
     model: Annotated[Path | None, typer.Option(help="A model folder instead.")] = None,
     revision: Annotated[str, typer.Option(help="Names the weights; needed unless --model is given.")] = "",
-    quantisation: Annotated[str, typer.Option(help="For example FP8_DYNAMIC.")] = "",
+    quantisation: Annotated[str, typer.Option(help="For example FP8_DYNAMIC; a model folder says it itself.")] = "",
     from_language: Annotated[str, typer.Option("--from")] = "en",
     to_language: Annotated[str, typer.Option("--to")] = "ar",
     unit: Annotated[str, typer.Option(help="conversation or message.")] = "conversation",
@@ -68,7 +68,8 @@ def translate(
     connection = _connection(settings.pop("translator", {}), translator, endpoint, endpoint_model, model)
     asked = _examination(settings.pop("examiners", {}))
     identity = {
-        "revision": revision or _revision(model), "quantisation": quantisation, "licence": licence, "unit": unit,
+        "revision": revision or _revision(connection.model),
+        "quantisation": quantisation or _quantisation(connection.model), "licence": licence, "unit": unit,
         "source": from_language, "target": to_language, "decoding": connection.settings.decoding(),
         "style": _style(connection),
     }  # fmt: skip
@@ -264,6 +265,12 @@ def _revision(model: Path | None) -> str:
         raise InvalidInput("name the weights with --revision: two models must never share content addresses")
     files = sorted(path for path in model.glob("*") if path.suffix in (".safetensors", ".json", ".jinja"))
     return digest([[path.name, file_sha256(path)] for path in files])
+
+
+def _quantisation(model: Path | None) -> str:
+    from sindbad.quantize.loading import quantisation_name
+
+    return quantisation_name(model) if model is not None else ""
 
 
 def _run(

@@ -19,12 +19,29 @@ from sindbad.quantize.source import linear_names, weight_files
 
 def folder_scheme(folder: Path) -> Scheme:
     """What a folder is quantised as. Raises NotFound for one that is not, or not in these formats."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8")) if folder.is_dir() else {}
-    layout = config.get("quantization_config", {}).get("format")
-    for scheme, numbers in FORMATS.items():
-        if numbers.layout == layout:
-            return scheme
-    raise NotFound(f"{folder} holds no eight-bit weights (format {layout}); quantise the model folder first")
+    layout = _stated(folder).get("format")
+    found = _scheme_of(layout)
+    if found is None:
+        raise NotFound(f"{folder} holds no eight-bit weights (format {layout}); quantise the model folder first")
+    return found
+
+
+def quantisation_name(folder: Path) -> str:
+    """What the weights of a folder are rounded to: "FP8_DYNAMIC", "W8A8", what another tool calls it, or ""."""
+    stated = _stated(folder)
+    scheme = _scheme_of(stated.get("format"))
+    return FORMATS[scheme].preset if scheme else str(stated.get("format") or stated.get("quant_method") or "")
+
+
+def _stated(folder: Path) -> dict[str, Any]:
+    """``quantization_config`` of a folder; empty where there is none."""
+    file = folder / "config.json"
+    config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return dict(config.get("quantization_config") or {})
+
+
+def _scheme_of(layout: object) -> Scheme | None:
+    return next((scheme for scheme, numbers in FORMATS.items() if numbers.layout == layout), None)
 
 
 def read_quantised(folder: Path) -> dict[str, Any]:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from sindbad.cli.main import app
+from sindbad.corpus.address import Identity
+from sindbad.corpus.records import InstructionRecord, Message, Provenance
 from sindbad.demo.world import build_world
+from sindbad.quantize.configuration import QuantizeConfig
+from sindbad.quantize.folder import quantise_folder
+from sindbad.quantize.numerics import Scheme
 from sindbad.translation.instructions import make_instructions
 from sindbad.translation.train_teacher import FOLDER
 
@@ -80,3 +86,23 @@ def test_what_is_missing_on_the_command_line_is_told(tmp_path: Path) -> None:
     assert "--revision" in str(unnamed.exception)
     assert "holds no job" in str(RUN.invoke(app, ["corpus", "status", str(tmp_path / "nothing")]).exception)
     assert "known: openorca" in str(RUN.invoke(app, [*base[:4], "orca=x", *base[5:]]).exception)
+
+
+def test_the_content_address_changes_with_the_scheme_of_a_quantised_teacher(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Identity] = []
+    monkeypatch.setattr("sindbad.cli.corpus._run", lambda store, storage, spec, *_, **__: made.append(spec.identity))
+    file, plain = written(tmp_path / "rows.jsonl", 1), tmp_path / "plain"
+    shutil.copytree(FOLDER, plain)
+    folders = [plain]
+    for scheme in Scheme:
+        quantise_folder(plain, tmp_path / scheme.value, QuantizeConfig(scheme=scheme, backend="own"))
+        folders.append(tmp_path / scheme.value)
+    for folder in folders:
+        sindbad("translate", str(tmp_path / "job"), "--source", f"messages={file}", "--licence", "mit",
+                "--revision", "one", "--model", str(folder))  # fmt: skip
+    assert [one.quantisation for one in made] == ["", "FP8_DYNAMIC", "W8A8"]
+    messages = (Message("user", "Where was Bofima born?"), Message("assistant", "In Diramo."))
+    record = InstructionRecord("r", "en", messages, Provenance("s", "1", ("mit",)), {})
+    assert len({one.key(record) for one in made}) == 3

@@ -5,6 +5,7 @@ Temp file in the same directory, fsync, rename, fsync of the directory.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -82,6 +83,68 @@ def replace_dir(temporary: str | Path, target: str | Path) -> None:
     os.replace(source, goal)
     sync_directory(goal.parent)
     shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def new_dir(target: str | Path) -> Iterator[Path]:
+    """An empty folder beside ``target``, which it replaces when the body succeeds.
+
+    What killed runs left behind for the same target is removed first. A run that lives holds a lock on its folder and
+    is left alone; so is everything where the file system has no locks.
+    """
+    goal = Path(target)
+    goal.parent.mkdir(parents=True, exist_ok=True)
+    for left in _beside(goal, "new-"):
+        with _locked(left) as ours:
+            if ours:
+                shutil.rmtree(left, ignore_errors=True)
+    with _claimed(goal) as temporary:
+        try:
+            yield temporary
+            temporary.chmod(0o755)
+            replace_dir(temporary, goal)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    for left in _beside(goal, "old-"):  # the goal is whole now, so these are no use to anybody
+        shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def _claimed(goal: Path) -> Iterator[Path]:
+    """A new locked folder beside ``goal``."""
+    while True:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{goal.name}.new-", dir=goal.parent))
+        with _locked(temporary) as ours:
+            if ours is False or not temporary.is_dir():  # another run took it for a dead one's before it was locked
+                continue
+            yield temporary
+            return
+
+
+def _beside(goal: Path, kind: str) -> list[Path]:
+    prefix = f".{goal.name}.{kind}"
+    return [path for path in goal.parent.iterdir() if path.name.startswith(prefix) and path.is_dir()]
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool | None]:
+    """Whether the lock of ``folder`` is ours while the body runs; None where there are no locks. Dies with us."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            ours: bool | None = True
+        except BlockingIOError:
+            ours = False
+        except OSError:
+            ours = None
+        yield ours
+    finally:
+        os.close(handle)
 
 
 def check_replaceable(target: Path, marker: str) -> None:

@@ -8,7 +8,6 @@ read, ``lineage.json``. Streaming: a shard's rows are in memory, not the corpus.
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -71,21 +70,18 @@ def export(job: Job, folder: Path, *, name: str = "") -> Contents:
     """
     target = folder.resolve()
     atomic.check_replaceable(target, LINEAGE)
-    building = target.with_name(f".{target.name}.building")
-    shutil.rmtree(building, ignore_errors=True)
-    (building / "data").mkdir(parents=True)
-    (building / "pairs").mkdir()
     contents = Contents()
-    with job.ledger() as ledger:
-        for shard, rows in enumerate(batches(kept(job, ledger), SHARD_ROWS)):
-            _write(building, shard, rows, contents)
-        if not contents.rows:  # a folder without a data file is no data set: one without rows says so itself
-            _write(building, 0, [], contents)
-        about = lineage(job, ledger, contents)
-    found = report(job)
-    atomic.write_json(building / LINEAGE, about)
-    atomic.write_text(building / "README.md", card(job, contents, found, about, name or target.name))
-    atomic.replace_dir(building, target)
+    with atomic.new_dir(target) as building:
+        (building / "data").mkdir()
+        (building / "pairs").mkdir()
+        with job.ledger() as ledger:
+            for shard, rows in enumerate(batches(kept(job, ledger), SHARD_ROWS)):
+                _write(building, shard, rows, contents)
+            if not contents.rows:  # a folder without a data file is no data set: one without rows says so itself
+                _write(building, 0, [], contents)
+            about = lineage(job, ledger, contents)
+        atomic.write_json(building / LINEAGE, about)
+        atomic.write_text(building / "README.md", card(job, contents, report(job), about, name or target.name))
     return contents
 
 

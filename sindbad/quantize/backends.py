@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -51,7 +50,8 @@ def quantize_python() -> Path | None:
 
 @contextmanager
 def open_backend(source: Source, config: QuantizeConfig, scratch: Path) -> Iterator[Backend]:
-    """The backend that ``config`` asks for; ``scratch`` is a folder on the target's file system.
+    """The backend that ``config`` asks for; ``scratch`` is the result's unfinished folder: what llm-compressor
+    writes is on its file system, and gone from it afterwards.
 
     Raises NotFound where llm-compressor is asked for and is not installed.
     """
@@ -65,12 +65,9 @@ def open_backend(source: Source, config: QuantizeConfig, scratch: Path) -> Itera
     if python is None:
         yield _own(config)
         return
-    folder = Path(tempfile.mkdtemp(prefix=".llm-compressor.", dir=scratch))
-    try:
-        _run_worker(python, source, config, folder)
-        yield _llm_compressor(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="llm-compressor.", dir=scratch) as folder:
+        _run_worker(python, source, config, Path(folder))
+        yield _llm_compressor(Path(folder))
 
 
 def _own(config: QuantizeConfig) -> Backend:

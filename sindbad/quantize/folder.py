@@ -2,13 +2,13 @@
 
 Invariants: every Linear weight but the head's is quantised (``weight`` in eight bits, ``weight_scale`` [O, 1]), every
 other tensor and file keeps its bytes; the source's sharding is kept, and no more than one shard is in memory; the
-target appears whole or not at all; ``quantization.json`` says from what, by whom and with which error it was made.
+target appears whole or not at all, and what a killed run left beside it the next one removes; ``quantization.json``
+says from what, by whom and with which error it was made.
 """
 
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from sindbad.atomic import check_replaceable, replace_dir, write_json, write_text
+from sindbad.atomic import check_replaceable, new_dir, write_json, write_text
 from sindbad.errors import InvalidInput, SindbadError
 from sindbad.quantize.backends import Backend, open_backend
 from sindbad.quantize.configuration import QuantizeConfig
@@ -74,8 +74,7 @@ def quantise_folder(
     config = config or QuantizeConfig()
     source = read_source(model_dir, any_architecture=config.any_architecture)
     check_target(source.folder, target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with new_folder(target) as temporary, open_backend(source, config, target.parent) as backend:
+    with new_folder(target) as temporary, open_backend(source, config, temporary) as backend:
         _check_space(source, target.parent)
         report = _write_weights(source, temporary, backend, config)
         copy_side_files(source.folder, temporary)
@@ -97,23 +96,18 @@ def check_target(source: Path, target: Path) -> None:
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """A temporary folder beside ``target``, which it replaces when the body succeeds; a full disk is told as that."""
+    """As :func:`sindbad.atomic.new_dir`, for weights: files anybody may read; a full disk is told as that."""
     from safetensors import SafetensorError
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        yield temporary
-        temporary.chmod(0o755)
-        for file in temporary.iterdir():  # safetensors writes for the owner alone; images run as somebody else
-            file.chmod(0o644)
-        replace_dir(temporary, target)
+        with new_dir(target) as temporary:
+            yield temporary
+            for file in temporary.iterdir():  # safetensors writes for the owner alone; images run as somebody else
+                file.chmod(0o644)
     except (OSError, SafetensorError) as error:
         raise SindbadError(
             f"{target} could not be written: {error}; nothing was left behind", reason="CANNOT_WRITE"
         ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def copy_side_files(source: Path, target: Path) -> None:

@@ -242,6 +242,24 @@ def test_a_write_that_fails_half_way_leaves_the_earlier_result_and_no_rubbish(lf
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "out"]
 
 
+def test_what_a_killed_run_left_is_gone_after_the_next_for_the_same_target(lfm2: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from sindbad.quantize import folder\n"
+        "from sindbad.quantize.configuration import QuantizeConfig\n"
+        "def slow(*_):\n    print('half way', flush=True)\n    sys.stdin.readline()\n"
+        "folder.copy_side_files = slow\n"
+        "folder.quantise_folder(Path(sys.argv[1]), Path(sys.argv[2]), QuantizeConfig(backend='own'))\n"
+    )
+    command = [sys.executable, "-c", program, str(lfm2), str(tmp_path / "out")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "half way\n"
+        running.kill()
+    assert len(list(tmp_path.iterdir())) == 2  # the model, and weights that nobody will finish
+    quantise_folder(lfm2, tmp_path / "out", own())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "out"]
+
+
 def test_a_folder_that_was_not_quantised_or_lost_a_scale_is_named(lfm2: Path, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no eight-bit"):
         read_quantised(lfm2)

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -33,6 +33,7 @@ from sindbad.errors import InvalidInput, SindbadError
 from sindbad.translation.glossary import Glossary
 
 T = TypeVar("T")
+P = ParamSpec("P")
 Progress = Callable[[Attempt], None]
 
 
@@ -123,11 +124,11 @@ class Worker:
         self._slots = asyncio.Semaphore(self.settings.in_flight)
         self._open: dict[int, _Open] = {}
         self._alive = time.monotonic()
-        self._failure: BaseException | None = None
+        self._failure: Exception | None = None
 
     async def run(self, current: Round) -> Tally:
         """Return once every shard of the round is sealed. Raises what ended the engine; leases are given back."""
-        beating = asyncio.create_task(self._beat(current))
+        beating = asyncio.create_task(self._or_fail(self._beat, current))
         try:
             while True:
                 self._raise_failure()
@@ -174,9 +175,10 @@ class Worker:
             if self._failure is not None or shard.lost:
                 self._slots.release()
                 break
-            task = asyncio.create_task(self._row(current, shard, todo))
+            task = asyncio.create_task(self._or_fail(self._row, current, shard, todo))
+            task.add_done_callback(lambda _: self._slots.release())  # also of one that is cancelled before it begins
             shard.tasks.add(task)
-        shard.closing = asyncio.create_task(self._close(current, shard))
+        shard.closing = asyncio.create_task(self._or_fail(self._close, current, shard))
 
     async def _close(self, current: Round, shard: _Open) -> None:
         """Wait for the shard's rows, commit the rest, seal it."""
@@ -215,14 +217,10 @@ class Worker:
         while True:
             await asyncio.sleep(pause)
             for shard in list(self._open.values()):
-                try:
-                    async with self._book_lock:
-                        beaten = await asyncio.to_thread(self._book.beat, shard.lease)
-                    if shard.buffer and time.monotonic() - shard.oldest > self.settings.part_seconds:
-                        await self._commit(current, shard)
-                except (OSError, SindbadError) as error:
-                    self._fail(error)
-                    return
+                async with self._book_lock:
+                    beaten = await asyncio.to_thread(self._book.beat, shard.lease)
+                if shard.buffer and time.monotonic() - shard.oldest > self.settings.part_seconds:
+                    await self._commit(current, shard)
                 if beaten is None:
                     self._lose(shard)
                 else:
@@ -236,7 +234,14 @@ class Worker:
             for task in shard.tasks:
                 task.cancel()
 
-    def _fail(self, error: BaseException) -> None:
+    async def _or_fail(self, work: Callable[P, Awaitable[None]], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Do what nobody awaits: whatever ends it, other than being cancelled, ends the worker."""
+        try:
+            await work(*args, **kwargs)
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
         self._failure = self._failure or error
         for shard in self._open.values():
             for task in shard.tasks:
@@ -249,19 +254,12 @@ class Worker:
     # -- rows ------------------------------------------------------------------------------------------------------
 
     async def _row(self, current: Round, shard: _Open, todo: Todo) -> None:
-        try:
-            attempt = await self._attempt(current, shard, todo)
-            if not shard.buffer:
-                shard.oldest = time.monotonic()
-            shard.buffer.append(attempt)
-            if len(shard.buffer) >= self.settings.part_rows:
-                await self._commit(current, shard)
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
-            self._fail(error)
-        finally:
-            self._slots.release()
+        attempt = await self._attempt(current, shard, todo)
+        if not shard.buffer:
+            shard.oldest = time.monotonic()
+        shard.buffer.append(attempt)
+        if len(shard.buffer) >= self.settings.part_rows:
+            await self._commit(current, shard)
 
     async def _commit(self, current: Round, shard: _Open) -> None:
         async with shard.lock:
@@ -272,8 +270,8 @@ class Worker:
             name = f"{shard.lease.epoch:06d}-{self.name}-{shard.parts:05d}"
             try:
                 await asyncio.shield(asyncio.to_thread(self.job.write_part, current, shard.number, name, batch))
-            except OSError:
-                shard.buffer = batch + shard.buffer
+            except Exception:
+                shard.buffer = batch + shard.buffer  # tried once more when the shard is given up
                 raise
             for attempt in batch:
                 self.tally.add(attempt)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 import subprocess
 import sys
@@ -182,6 +183,22 @@ async def test_an_engine_that_failed_ends_the_worker_and_what_was_done_is_kept(t
     model = Perfect()
     assert (await translate_corpus(one, records(10), model, settings=FAST)).kept == 10
     assert len(model.asked) == 5  # leases were given back: nobody waits for them, nothing is asked twice
+
+
+@pytest.mark.parametrize("broken", ["write_part", "seal"])
+async def test_a_disk_that_is_full_ends_the_worker_and_the_next_one_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    one, model = job(local_store(tmp_path)), Perfect()
+    with monkeypatch.context() as patch:
+        patch.setattr(one, broken, full)
+        async with asyncio.timeout(20):
+            with pytest.raises(OSError, match="no space left"):
+                await translate_corpus(one, records(5), model, settings=FAST)
+    assert (await translate_corpus(one, records(5), model, settings=FAST)).kept == 5
 
 
 async def test_many_workers_share_a_job_without_doing_anything_twice() -> None:

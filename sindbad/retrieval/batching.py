@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from sindbad.errors import Unavailable
 from sindbad.retrieval.index import Found, PageIndex
 from sindbad.retrieval.page import Hit
 
@@ -79,7 +80,7 @@ class SearchBatcher:
         return list(await asyncio.shield(self._flight(wanted)))
 
     def close(self) -> None:
-        """Free the threads when they have finished what was asked. Idempotent; later searches are refused."""
+        """Free the threads when they have finished what they were given. Idempotent; other searches are Unavailable."""
         self._pool.shutdown(wait=False)
 
     def _flight(self, wanted: Search) -> asyncio.Future[list[Hit]]:
@@ -107,10 +108,17 @@ class SearchBatcher:
             fair = -(-len(self._waiting) // self._idle)
             size = min(fair, MAX_BATCH, max(1, int(self._batch_seconds / self._seconds)))
             batch = [self._waiting.popleft() for _ in range(size)]
+            try:
+                self._pool.submit(self._carry_out, loop, batch)
+            except RuntimeError:  # the threads are gone: nobody may wait for an answer that never comes
+                for wanted in batch:
+                    self._land(
+                        wanted, self._flights.pop(wanted), Unavailable("the index is closed; ask another replica")
+                    )
+                continue
             self._idle -= 1
             self.counts.batches += 1
             self.counts.carried_out += size
-            self._pool.submit(self._carry_out, loop, batch)
 
     def _carry_out(self, loop: asyncio.AbstractEventLoop, batch: Sequence[Search]) -> None:
         """In a worker."""
@@ -125,7 +133,7 @@ class SearchBatcher:
     def _answer(self, wanted: Search) -> Answer:
         try:
             return self._index.find(*wanted)
-        except Exception as error:
+        except Exception as error:  # whatever it is, it is the caller's: raised where the search was asked for
             return error
 
     def _deliver(
@@ -145,7 +153,7 @@ class SearchBatcher:
             if isinstance(answer, Exception):
                 raise answer
             hits = self._index.rank(answer)
-        except Exception as error:
+        except Exception as error:  # likewise; a flight that never lands would hold its callers for ever
             flight.set_exception(error)
             flight.exception()  # its callers may all have left
         else:

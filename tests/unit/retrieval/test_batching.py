@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sindbad.errors import Unavailable
 from sindbad.retrieval.batching import MAX_BATCH, SearchBatcher
 from sindbad.retrieval.index import PageIndex, build
 from sindbad.retrieval.page import Hit
@@ -122,6 +123,24 @@ async def test_a_caller_that_leaves_takes_nobody_with_it() -> None:
     with pytest.raises(asyncio.CancelledError):
         await leaving
     searches.close()
+
+
+async def test_after_closing_what_is_under_way_is_answered_and_nothing_else_waits_for_ever() -> None:
+    index = Slow()
+    searches = batcher(index, workers=1)
+    under_way = asyncio.create_task(ask(searches, "first"))
+    await started(index)
+    waiting = asyncio.create_task(ask(searches, "second"))
+    await asyncio.sleep(0)
+    searches.close()
+    index.gate.set()
+    async with asyncio.timeout(20):
+        assert await under_way == ["c/en/first/3"]
+        with pytest.raises(Unavailable):
+            await waiting
+        with pytest.raises(Unavailable):
+            await ask(searches, "third")
+    assert index.asked == {"first": 1}
 
 
 def test_a_batcher_outlives_its_event_loop() -> None:

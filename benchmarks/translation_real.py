@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import csv
-import gzip
 import json
 import os
 import random
@@ -28,15 +26,16 @@ from sindbad.engines.threads import calm_threads
 calm_threads()  # before torch is loaded
 
 from sindbad import atomic  # noqa: E402
+from sindbad.corpus.parallel import ParallelFile, read_parallel  # noqa: E402
 from sindbad.evaluation.translation import TranslationScores, score_translations  # noqa: E402
 from sindbad.training.optimisation import OptimiserConfig  # noqa: E402
 from sindbad.training.sft import SFTConfig  # noqa: E402
+from sindbad.translation.bilingual_tokenizer import train_tokenizer  # noqa: E402
 from sindbad.translation.domain import ParallelPair  # noqa: E402
 from sindbad.translation.small_models import SmallModelConfig  # noqa: E402
 from sindbad.translation.training import LightConfig, evaluate_translation, train_light  # noqa: E402
 
 VOCABULARY = 6000
-SPECIALS = ["<|pad|>", "<|startoftext|>", "<|im_start|>", "<|im_end|>"]
 CALIBRATION_STEPS = 8
 Pair = tuple[str, str]
 
@@ -50,11 +49,9 @@ def shared_data() -> Path:
     return folder
 
 
-def read_pairs(path: Path) -> list[Pair]:
+def read_pairs(folder: Path, name: str) -> list[Pair]:
     """English and Arabic column of a gzipped TSV."""
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        return [(row["en"].strip(), row["ar"].strip()) for row in rows if row["en"] and row["ar"]]
+    return read_parallel(folder, ParallelFile(path=Path(f"{name}.tsv.gz"), licence=""), training=False)
 
 
 def split_by_english(pairs: Sequence[Pair], held_out: int, seed: int) -> tuple[list[Pair], list[Pair]]:
@@ -64,29 +61,6 @@ def split_by_english(pairs: Sequence[Pair], held_out: int, seed: int) -> tuple[l
     seen: set[str] = set()
     tests = [(en, ar) for en, ar in pairs if en in test and not (en in seen or seen.add(en))]  # type: ignore[func-returns-value]
     return [pair for pair in pairs if pair[0] not in test], tests
-
-
-def train_tokenizer(pairs: Sequence[Pair], folder: Path) -> Any:
-    """A byte-level BPE of both languages, with the chat tokens."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    backend = Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=SPECIALS,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    backend.train_from_iterator((text for pair in pairs for text in pair), trainer)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend, pad_token=SPECIALS[0], bos_token=SPECIALS[1], eos_token=SPECIALS[3],
-        extra_special_tokens=[SPECIALS[2]], clean_up_tokenization_spaces=False,
-    )  # fmt: skip
-    tokenizer.save_pretrained(str(folder))
-    return tokenizer
 
 
 def recipe(steps: int, seed: int, threads: int) -> LightConfig:
@@ -143,14 +117,14 @@ def run(arguments: Any, work: Path) -> dict[str, Any]:
     """Train under the budget, score, and return flat figures."""
     folder = shared_data()
     budget, sentences = (12.0, 40) if arguments.quick else (arguments.seconds, arguments.sentences)
-    train, held_out = split_by_english(read_pairs(folder / "tatoeba_en_ar.train.tsv.gz"), sentences, arguments.seed)
+    train, held_out = split_by_english(read_pairs(folder, "tatoeba_en_ar.train"), sentences, arguments.seed)
     tests = {
         "tatoeba": held_out,
-        "ntrex": read_pairs(folder / "ntrex128_en_ar.half.tsv.gz")[:sentences],
-        "pud": read_pairs(folder / "pud_en_ar.tsv.gz")[:sentences],
+        "ntrex": read_pairs(folder, "ntrex128_en_ar.half")[:sentences],
+        "pud": read_pairs(folder, "pud_en_ar")[:sentences],
     }
     tokenizer = work / "tokenizer"
-    train_tokenizer(train, tokenizer)
+    train_tokenizer((text for pair in train for text in pair), tokenizer, vocabulary=VOCABULARY)
     steps = steps_within(budget, train, work, tokenizer, arguments)
     print(f"{len(train)} training pairs, {steps} steps within {budget:.0f} s")
     result = train_light(

@@ -1,4 +1,4 @@
-"""Compile the mission, and run it with KFP's own local runner."""
+"""Compile our pipelines, and run them with KFP's own local runner."""
 
 from __future__ import annotations
 
@@ -6,25 +6,32 @@ import os
 import shutil
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from pipelines.digest import ROOT
 from pipelines.stage import OWNER_VARIABLE
 
+PIPELINES = ("mission", "translate_and_tune")
+"""Each is the function of that name in the module of that name."""
 
-def compile_mission(target: Path) -> Path:
+
+def load_pipeline(name: str) -> Any:
+    """The compiled-on-call KFP pipeline."""
+    return getattr(import_module(f"pipelines.{name}"), name)
+
+
+def compile_pipeline(name: str, target: Path) -> Path:
     """Write the IR YAML (two documents: the pipeline, and its Kubernetes platform configuration)."""
     from kfp import compiler
 
-    from pipelines.mission import mission
-
     target.parent.mkdir(parents=True, exist_ok=True)
-    compiler.Compiler().compile(mission, str(target))
+    compiler.Compiler().compile(load_pipeline(name), str(target))
     return target
 
 
-def run_mission(run_dir: Path, arguments: dict[str, Any]) -> None:
+def run_pipeline(name: str, run_dir: Path, arguments: dict[str, Any]) -> None:
     """Run every step that is not in the cache, one after the other, as subprocesses of this process.
 
     Raises RuntimeError naming the step that failed. Finished steps stay cached below the run, so the next call
@@ -32,8 +39,7 @@ def run_mission(run_dir: Path, arguments: dict[str, Any]) -> None:
     """
     from kfp import local
 
-    from pipelines.mission import mission
-
+    pipeline = load_pipeline(name)
     _prepare_environment()
     workspace = tempfile.mkdtemp(prefix="sindbad-kfp-")  # KFP deletes it after every run.
     try:
@@ -44,7 +50,7 @@ def run_mission(run_dir: Path, arguments: dict[str, Any]) -> None:
             enable_caching=True,
             cache_root=str(run_dir / "kfp" / "cache"),
         )
-        mission(**arguments)
+        pipeline(**arguments)
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
 
@@ -61,16 +67,16 @@ def _prepare_environment() -> None:
 
 
 def main() -> None:
-    """``python -m pipelines.local RUN_DIR ARGUMENTS.json``: the process that ``sindbad demo`` watches over.
+    """``python -m pipelines.local RUN_DIR ARGUMENTS.json PIPELINE``: what ``sindbad demo`` and ``tune`` watch over.
 
-    (It starts this through :mod:`sindbad.supervisor.child`, so that it dies with the demo from its first moment on.)
+    (They start this through :mod:`sindbad.supervisor.child`, so that it dies with them from its first moment on.)
     """
     import json
     import logging
 
     logging.getLogger().setLevel(logging.WARNING)
     run_dir, arguments = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text("utf-8"))
-    run_mission(run_dir, arguments)
+    run_pipeline(sys.argv[3], run_dir, arguments)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from sindbad.cli import (
     services,
     tools,
     train,
+    tune,
 )
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 app.command()(ask.ask)
 app.command()(demo.demo)
+app.command()(tune.tune)
 app.command()(services.up)
 app.command()(services.down)
 app.command()(services.status)
@@ -60,13 +62,16 @@ def version() -> None:
 
 
 def main() -> None:
-    """Entry point: Sindbad's own errors become one line that says what to do, and exit code 1."""
+    """Entry point: Sindbad's errors and the system's become one line, and exit code 1."""
     from sindbad.errors import SindbadError
 
     try:
         app()
     except SindbadError as error:
         typer.echo(f"sindbad: {error.message} [{error.reason}]", err=True)
+        sys.exit(1)
+    except OSError as error:  # a full disk, a folder that may not be written, a file that is none
+        typer.echo(f"sindbad: {error.filename or 'the system'}: {error.strerror or error}", err=True)
         sys.exit(1)
     except RuntimeError as error:
         typer.echo(f"sindbad: {error}", err=True)

@@ -2,52 +2,86 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sindbad.cli.checkout import need_checkout
-from sindbad.cli.demo import RecipeOption, SetOption
+from sindbad.cli.demo import SetOption
 from sindbad.cli.runs import DEMO, Run
 
-app = typer.Typer(no_args_is_help=True, help="The mission as a Kubeflow pipeline.")
+if TYPE_CHECKING:
+    from pipelines.plan import PipelineRecipe
+
+app = typer.Typer(no_args_is_help=True, help="The mission, and translate-and-tune, as Kubeflow pipelines.")
+
+
+class Pipeline(StrEnum):
+    """The pipelines that there are."""
+
+    MISSION = "mission"
+    TUNE = "translate_and_tune"
+
+
+PipelineOption = Annotated[Pipeline, typer.Option("--pipeline", help="which one")]
+RecipeOption = Annotated[Path | None, typer.Option("--recipe", help="YAML of the run; default: the pipeline's own")]
 
 
 @app.command("compile")
 def compile_(
-    output: Annotated[Path, typer.Option("--output", "-o", help="IR YAML to write")] = Path("build/mission.yaml"),
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="IR YAML to write")] = None,
+    pipeline: PipelineOption = Pipeline.MISSION,
 ) -> None:
     """Write the IR YAML for Kubeflow Pipelines (two documents: pipeline and Kubernetes platform)."""
     need_checkout()
-    from pipelines.local import compile_mission
+    from pipelines.local import compile_pipeline
 
-    typer.echo(f"{compile_mission(output)}: upload it in the Kubeflow UI, or kfp pipeline create -p sindbad {output}")
+    written = compile_pipeline(pipeline.value, output or Path("build") / f"{pipeline.value}.yaml")
+    typer.echo(f"{written}: upload it in the Kubeflow UI, or kfp pipeline create -p sindbad {written}")
 
 
 @app.command()
-def arguments(run: Run = DEMO, recipe: RecipeOption = Path("recipes/demo.yaml"), assignments: SetOption = None) -> None:
+def arguments(
+    run: Run = DEMO,
+    recipe: RecipeOption = None,
+    assignments: SetOption = None,
+    pipeline: PipelineOption = Pipeline.MISSION,
+) -> None:
     """Print the pipeline's arguments for a recipe as JSON: what a run in Kubeflow is started with."""
     need_checkout()
     import json
 
-    from pipelines.recipe import load_recipe
-
-    typer.echo(json.dumps(load_recipe(recipe, tuple(assignments or ())).arguments(run), indent=2))
+    typer.echo(json.dumps(_recipe(pipeline, recipe, assignments).arguments(run), indent=2))
 
 
 @app.command()
-def run(run: Run = DEMO, recipe: RecipeOption = Path("recipes/demo.yaml"), assignments: SetOption = None) -> None:
-    """Run the pipeline with KFP's local runner against services that are up already (`sindbad up`)."""
+def run(
+    run: Run = DEMO,
+    recipe: RecipeOption = None,
+    assignments: SetOption = None,
+    pipeline: PipelineOption = Pipeline.MISSION,
+) -> None:
+    """Run the pipeline with KFP's local runner; the mission's services must be up already (`sindbad up`)."""
     need_checkout()
     import asyncio
 
-    from pipelines.recipe import load_recipe
-    from sindbad.cli.demo import run_pipeline_process
+    from sindbad.cli.pipeline_process import run_pipeline_process
 
-    chosen = load_recipe(recipe, tuple(assignments or ()))
+    chosen = _recipe(pipeline, recipe, assignments)
     chosen.check_inputs()
     asyncio.run(run_pipeline_process(chosen, run))
+
+
+def _recipe(pipeline: Pipeline, recipe: Path | None, assignments: list[str] | None) -> PipelineRecipe:
+    if pipeline is Pipeline.TUNE:
+        from pipelines.tune_recipe import load_tune_recipe
+
+        return load_tune_recipe(recipe or Path("recipes/translate_and_tune.yaml"), tuple(assignments or ()))
+    from pipelines.recipe import load_recipe
+
+    return load_recipe(recipe or Path("recipes/demo.yaml"), tuple(assignments or ()))
 
 
 def report(run: Run = DEMO) -> None:

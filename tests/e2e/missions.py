@@ -1,4 +1,4 @@
-"""`sindbad demo` as a process that a test starts, watches, interrupts and kills."""
+"""`sindbad demo`, or `tune`, as a process that a test starts, watches, interrupts and kills."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -29,12 +29,12 @@ def _hear_ctrl_c() -> None:
 
 
 class Demo:
-    """One `sindbad demo` on the miniature recipe. All its processes carry a mark of their own in the environment."""
+    """One command on its miniature recipe. All its processes carry a mark of their own in the environment."""
 
-    def __init__(self, run: Path, *assignments: str) -> None:
+    def __init__(self, run: Path, *assignments: str, words: Sequence[str] = ("demo", "--recipe", RECIPE)) -> None:
         self.run, self.mark, self.lines = run, uuid.uuid4().hex, list[str]()
         options = [part for assignment in assignments for part in ("--set", assignment)]
-        command = [sys.executable, "-m", "sindbad.cli.main", "demo", "--run", str(run), "--recipe", RECIPE, *options]
+        command = [sys.executable, "-m", "sindbad.cli.main", *words, "--run", str(run), *options]
         self.started = time.monotonic()
         self.process = subprocess.Popen(
             command, cwd=ROOT, env={**os.environ, MARK: self.mark}, start_new_session=True,

@@ -56,6 +56,17 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """Texts side by side, to read: one column a text, each in its own language and direction."""
+
+    title: str
+    note: str
+    languages: Sequence[str]
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything the page shows, in order."""
 
@@ -65,6 +76,7 @@ class Report:
     tables: Sequence[Table] = ()
     curves: Sequence[Curve] = ()
     curves_note: str = "Bands and bars are 95 % confidence intervals over questions of this run; one run is one seed."
+    samples: Sequence[Sample] = ()
     trajectories: Sequence[tuple[str, Trajectory]] = ()
     limits: Sequence[str] = ()
     footer: str = ""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.local import compile_mission
+from pipelines.local import compile_pipeline
 from pipelines.mission import STAGES
 
 TRAINING = {"exec-tune", "exec-grpo", "exec-grpo-2", "exec-base-agent"}
@@ -17,7 +17,7 @@ ON_GPUS = TRAINING | {"exec-teacher-translator", "exec-compress-teacher", "exec-
 
 @pytest.fixture(scope="module")
 def documents(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    path = compile_mission(tmp_path_factory.mktemp("ir") / "build" / "mission.yaml")
+    path = compile_pipeline("mission", tmp_path_factory.mktemp("ir") / "build" / "mission.yaml")
     return list(yaml.safe_load_all(path.read_text("utf-8")))
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pipelines import recipe, tune_recipe
 from pipelines.digest import ROOT, closure
 from pipelines.mission import STAGES
-from pipelines.recipe import COMPONENTS
 
 FILES = sorted((ROOT / "pipelines" / "stages").glob("*.py"))
 
@@ -33,8 +33,9 @@ def test_nothing_that_a_stage_reaches_imports_kfp(path: Path) -> None:
 
 
 def test_every_stage_has_its_file_and_every_file_its_stage() -> None:
-    assert set(COMPONENTS.values()) == {path.stem for path in FILES} - {"__init__"}
-    assert set(STAGES) == set(COMPONENTS)
+    used = {*recipe.COMPONENTS.values(), *tune_recipe.COMPONENTS.values()}
+    assert used == {path.stem for path in FILES} - {"__init__"}
+    assert set(STAGES) == set(recipe.COMPONENTS)
     components = {path.stem for path in (ROOT / "pipelines" / "components").glob("*.py")}
     assert components == {path.stem for path in FILES}
 
@@ -44,3 +45,10 @@ def test_mission_takes_one_parameter_a_stage_and_the_encyclopedia() -> None:
 
     inputs = set(mission.component_spec.inputs)
     assert inputs == {"encyclopedia_uri", *(f"{name}_stage" for name in STAGES)}
+
+
+def test_translate_and_tune_takes_one_parameter_a_stage_and_the_data() -> None:
+    from pipelines.translate_and_tune import translate_and_tune
+
+    inputs = set(translate_and_tune.component_spec.inputs)
+    assert inputs == {"data_uri", *(f"{name}_stage" for name in tune_recipe.COMPONENTS)}

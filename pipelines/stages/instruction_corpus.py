@@ -1,0 +1,132 @@
+"""HALA step 4 on real data: instruction rows through the translator and the filters, with ledger and waterfall."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sindbad.corpus.duplicates import DuplicateSettings
+from sindbad.corpus.filters import FilterSettings
+from sindbad.corpus.schemas import HALA
+from sindbad.translation.settings import TranslatorSettings
+
+if TYPE_CHECKING:
+    from sindbad.corpus.records import InstructionRecord
+
+
+class InstructionSettings(BaseModel):
+    """Which rows, and what is kept of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sources: tuple[str, ...] = ()
+    """NAME=PATH below the data, with @LICENCE behind it where it differs from the schema's."""
+    public: tuple[str, ...] = tuple(name for name in HALA if name != "opus100")
+    """Sources of the Hub that are translated where no data is given: HALA's."""
+    from_hub: bool = False
+    """Read ``public`` instead of ``sources``."""
+    limit: int | None = Field(default=None, ge=1)
+    """Most rows of each source."""
+    translator: TranslatorSettings = TranslatorSettings(max_tokens=128)
+    """How the translator is asked."""
+    filters: FilterSettings = FilterSettings()
+    """Thresholds."""
+    duplicates: DuplicateSettings | None = DuplicateSettings()
+    """What is dropped before anything is translated."""
+    held_out: float = Field(default=0.08, gt=0, lt=1)
+    """Share of the kept rows, and of the English ones, that no model is trained on."""
+
+
+SETTINGS = InstructionSettings
+
+
+async def translate(
+    stage_json: str, data_path: str, translator_path: str, translated_path: str, page_path: str
+) -> dict[str, float]:
+    """Write the data set (Parquet with card), training files and waterfall below ``translated_path``.
+
+    Raises InvalidInput when no row survives.
+    """
+    import json
+    import shutil
+    from dataclasses import replace
+
+    from pipelines.stage import running
+    from sindbad import atomic
+    from sindbad.corpus.address import Identity
+    from sindbad.corpus.connect import Connection, connected
+    from sindbad.corpus.export import export, inherited
+    from sindbad.corpus.job import Job, JobSpec, local_store
+    from sindbad.corpus.ledger import Attempt
+    from sindbad.corpus.sources import Reading, SourceRequest, read_sources
+    from sindbad.corpus.translate import kept, translate_corpus
+    from sindbad.corpus.waterfall import measure
+    from sindbad.corpus.waterfall import write as write_waterfall
+    from sindbad.errors import InvalidInput
+    from sindbad.translation.small_models import prompt_style
+    from sindbad.weights.manifest import file_sha256
+
+    with running(stage_json, data_path, translator_path) as stage:
+        settings, model, out = stage.parse(InstructionSettings), Path(translator_path), Path(translated_path)
+        names = settings.public if settings.from_hub else settings.sources
+        requests = [SourceRequest.parse(text, settings.limit) for text in names]
+        requests = [replace(one, path=Path(data_path) / one.path) if one.path else one for one in requests]
+        connection = Connection(model=model, settings=settings.translator)
+        identity = Identity(
+            revision=file_sha256(model / "model.safetensors"), decoding=settings.translator.decoding(),
+            licence=json.loads((model / "licence.json").read_text("utf-8"))["licence"], unit="message",
+            style=prompt_style(model, settings.translator.style),
+        )  # fmt: skip
+        source = {"sources": [one.describe() for one in requests]}
+        spec = JobSpec(identity=identity, filters=settings.filters, duplicates=settings.duplicates, source=source)
+        job, reading, done = Job(local_store(stage.folder("corpus")), spec), Reading(), [0, 0]
+
+        def progress(attempt: Attempt) -> None:
+            done[0], done[1] = done[0] + 1, done[1] + attempt.accepted
+            if done[0] % 100 == 0:
+                stage.say(f"{done[0]:,} rows translated, {done[1]:,} kept")
+
+        async with connected(connection, identity) as translator:
+            report = await translate_corpus(job, read_sources(requests, reading), translator, progress=progress)
+        stage.say(f"{report.kept:,} of {report.records:,} rows kept, dropped: {report.dropped}")
+        if report.kept < 2:
+            raise InvalidInput(
+                f"{report.kept} of {report.records} rows survived translation ({report.dropped}); "
+                "train the translator longer (stages.translator.settings.training.sft.steps)"
+            )
+        contents = export(job, out / "dataset")
+        write_waterfall(measure(job, examples=4), stage.run / "waterfall")
+        shutil.copytree(stage.run / "waterfall", out / "waterfall", dirs_exist_ok=True)
+        shutil.copyfile(out / "waterfall" / "waterfall.html", page_path)
+        rows = [(row.original, row.translation) for row in kept(job)]
+        away = {old.record_id for old, _ in rows[:: max(2, round(1 / settings.held_out))]}
+        english = [row for row in read_sources(requests) if row.record_id not in away]
+        _write_pairs(out / "instructions.jsonl", [new for old, new in rows if old.record_id not in away])
+        _write_pairs(out / "held_out_target.jsonl", [new for old, new in rows if old.record_id in away])
+        _write_pairs(out / "english.jsonl", english)
+        _write_pairs(out / "held_out_source.jsonl", [old for old, _ in rows if old.record_id in away])
+        samples = [[*old.prompt_and_completion(), *new.prompt_and_completion()] for old, new in rows if _short(old)]
+        about = {
+            "records": report.records, "kept": report.kept, "dropped": report.dropped, "samples": samples[:12],
+            "obligations": inherited(contents).sentences(), "languages": [identity.source, identity.target],
+            "left_out": {f"{name}: {reason}": count for (name, reason), count in sorted(reading.skipped.items())},
+        }  # fmt: skip
+        atomic.write_json(out / "about.json", about)
+        return {"rows": report.records, "kept": report.kept, "held_out": len(away), "english": len(english)}
+
+
+def _short(record: InstructionRecord) -> bool:
+    return sum(len(message.content) for message in record.messages) <= 600
+
+
+def _write_pairs(path: Path, records: Iterable[InstructionRecord]) -> None:
+    import json
+
+    from sindbad import atomic
+
+    pairs = (one.prompt_and_completion() for one in records)
+    rows = (json.dumps({"prompt": asked, "completion": said}, ensure_ascii=False) for asked, said in pairs)
+    atomic.write_text(path, "".join(f"{row}\n" for row in rows))

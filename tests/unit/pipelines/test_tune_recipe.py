@@ -1,0 +1,98 @@
+"""The recipe of translate-and-tune: it resolves, covers the data by content, and says what is missing before a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from pipelines.local import compile_pipeline
+from pipelines.stage import Stage
+from pipelines.tune_recipe import COMPONENTS, FROM_HUB, load_tune_recipe
+from sindbad.cli.main import app
+from sindbad.corpus.schemas import HALA
+from sindbad.errors import InvalidInput
+from tests.shared import shared
+
+RECIPE = "recipes/translate_and_tune.yaml"
+
+
+def small(folder: Path, *more: str) -> tuple[str, ...]:
+    """Assignments that leave one file of each kind."""
+    (folder / "pairs.tsv").write_text("en\tar\nA cat.\tقطة.\n", "utf-8")
+    (folder / "rows.jsonl").write_text('{"instruction": "a", "input": "", "output": "b"}\n', "utf-8")
+    return (
+        f"data={folder}",
+        "stages.parallel.settings.train={own: {path: pairs.tsv, licence: CC0}}",
+        "stages.parallel.settings.tests={}",
+        "stages.corpus.settings.sources=['alpaca=rows.jsonl']",
+        "stages.evaluate.settings.texts={}",
+        "stages.evaluate.settings.choice={}",
+        *more,
+    )
+
+
+def test_the_shipped_recipe_fits_the_shared_data() -> None:
+    recipe = load_tune_recipe(RECIPE, (f"data={shared('data')}",))
+    recipe.check_inputs()
+
+
+def test_a_changed_file_changes_every_digest_and_a_budget_none(tmp_path: Path) -> None:
+    def digests(*more: str) -> dict[str, str]:
+        found = load_tune_recipe(RECIPE, small(tmp_path, *more)).arguments(tmp_path / "run")
+        return {name: Stage.from_json(found[f"{name}_stage"]).digest for name in COMPONENTS}
+
+    before = digests()
+    assert digests("stages.sft.budget_seconds=9") == before
+    assert {name for name, one in digests("stages.sft.settings.epochs=9").items() if one != before[name]} == {"sft"}
+    assignments = small(tmp_path)
+    (tmp_path / "pairs.tsv").write_text("en\tar\nA dog.\tكلب.\n", "utf-8")
+    found = load_tune_recipe(RECIPE, assignments).arguments(tmp_path / "run")
+    assert all(Stage.from_json(found[f"{name}_stage"]).digest != before[name] for name in COMPONENTS)
+
+
+def test_a_missing_file_and_a_missing_folder_are_told_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"nothing\.jsonl.*--data"):
+        load_tune_recipe(
+            RECIPE, small(tmp_path, "stages.corpus.settings.sources=['alpaca=nothing.jsonl@mit']")
+        ).check_inputs()  # fmt: skip
+    with pytest.raises(InvalidInput, match="is no folder"):
+        load_tune_recipe(RECIPE, (f"data={tmp_path / 'away'}",)).check_inputs()
+    with pytest.raises(InvalidInput, match=r"start_from.*does not exist"):
+        load_tune_recipe(RECIPE, small(tmp_path, "stages.base.settings.start_from=/nowhere")).check_inputs()
+
+
+def test_a_typo_names_the_nearest_key(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="'held_out'"):
+        load_tune_recipe(RECIPE, small(tmp_path, "stages.corpus.settings.heldout=0.5"))
+
+
+def test_without_data_the_public_sets_are_read_and_no_file(tmp_path: Path) -> None:
+    recipe = load_tune_recipe(RECIPE, FROM_HUB)
+    recipe.check_inputs()
+    named = {*recipe.settings_of("parallel")["public"], *recipe.settings_of("corpus")["public"]}
+    assert named == set(HALA)
+    assert recipe.inputs(tmp_path)["data_uri"] == str((tmp_path / "no-data").resolve())
+
+
+def test_the_command_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["tune", "--data", str(tmp_path / "away"), "--run", str(tmp_path / "run")])
+    assert done.exit_code != 0
+    assert isinstance(done.exception, InvalidInput)
+    assert not (tmp_path / "run").exists()
+
+
+def test_it_compiles_for_kubeflow(tmp_path: Path) -> None:
+    path = compile_pipeline("translate_and_tune", tmp_path / "ir.yaml")
+    pipeline, platform = yaml.safe_load_all(path.read_text("utf-8"))
+    assert len(pipeline["root"]["dag"]["tasks"]) == len(COMPONENTS) + 1  # the importer
+    executors = pipeline["deploymentSpec"]["executors"]
+    on_gpus = {
+        name for name, one in executors.items() if "accelerator" in one.get("container", {}).get("resources", {})
+    }
+    assert on_gpus == {
+        "exec-text-translator", "exec-instruction-corpus", "exec-small-base", "exec-tune", "exec-evaluate-tuned",
+    }  # fmt: skip
+    assert set(platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]) == set(executors) - {"exec-importer"}

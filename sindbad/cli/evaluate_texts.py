@@ -31,6 +31,7 @@ class Tokeniser(StrEnum):
 class Wording(StrEnum):
     """How a local model is asked to translate."""
 
+    AUTO = "auto"
     LIGHT = "light"
     TEACHER = "teacher"
     INSTRUCT = "instruct"
@@ -64,7 +65,9 @@ def translation(
     ] = None,
     source: Annotated[str, typer.Option("--source-column", help="Of a TSV or JSONL.")] = "en",
     target: Annotated[str, typer.Option("--target-column", help="Of a TSV or JSONL.")] = "ar",
-    wording: Annotated[Wording, typer.Option("--prompt", help="How a model is asked.")] = Wording.LIGHT,
+    wording: Annotated[
+        Wording, typer.Option("--prompt", help="How a model is asked; auto: as its config.json says, else light.")
+    ] = Wording.AUTO,
     tokeniser: Annotated[Tokeniser, typer.Option("--tokeniser", help="Of BLEU.")] = Tokeniser.INTL,
     resamples: Annotated[int, typer.Option("--resamples", min=10, help="Of the bootstrap.")] = 1000,
     seed: Annotated[int, typer.Option("--seed", help="Of the resampling.")] = 0,
@@ -77,11 +80,14 @@ def translation(
     """BLEU and chrF++ under three Arabic profiles, with signatures and intervals; two systems are compared in pairs."""
 
     def work() -> tuple[list[Table], dict[str, Any]]:
+        from sindbad.errors import InvalidInput
         from sindbad.evaluation.translation_report import measure_translations, translation_tables
 
+        if not 1 <= len(hypotheses or []) + len(models or []) <= 2:
+            raise InvalidInput("give one or two systems: --hypotheses FILE, --model FOLDER")
         wanted = _column(references, target, first)
         systems: dict[str, Sequence[str]] = {str(file): _column(file, target, first) for file in hypotheses or []}
-        for folder in models or []:
+        for number, folder in enumerate(models or [], start=1):
             lines = _translated(
                 folder, _column(references, source, first), wording.value, (source, target), max_tokens, threads
             )
@@ -89,7 +95,8 @@ def translation(
             if out is not None:
                 from sindbad.atomic import write_text
 
-                write_text(out / f"{folder.name}.txt", "".join(line.replace("\n", " ") + "\n" for line in lines))
+                name = f"{folder.resolve().name}-{number}" if len(models or []) > 1 else folder.resolve().name
+                write_text(out / f"{name}.txt", "".join(line.replace("\n", " ") + "\n" for line in lines))
         found = measure_translations(systems, wanted, tokeniser=tokeniser.value, resamples=resamples, seed=seed)
         return translation_tables(found), found.to_record()
 
@@ -101,10 +108,12 @@ def _translated(
 ) -> list[str]:
     from sindbad.evaluation.local_model import LocalModel
     from sindbad.translation.prompts import PromptStyle, translation_prompt
+    from sindbad.translation.small_models import prompt_style
 
-    style = PromptStyle(wording)
+    model = LocalModel(folder, threads=threads)
+    style = prompt_style(folder, PromptStyle.LIGHT) if wording == Wording.AUTO else PromptStyle(wording)
     prompts = [translation_prompt(text, style, source=direction[0], target=direction[1]) for text in sources]
-    return LocalModel(folder, threads=threads).generate(prompts, max_tokens=max_tokens)
+    return model.generate(prompts, max_tokens=max_tokens)
 
 
 def choice(

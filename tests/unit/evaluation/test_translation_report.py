@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,12 @@ import typer
 from typer.testing import CliRunner
 
 from sindbad.cli import evaluate_texts
+from sindbad.demo.tokenizer import build_tokenizer
 from sindbad.errors import InvalidInput
 from sindbad.evaluation.translation_report import PROFILES, TranslationReport, measure_translations, translation_tables
+from sindbad.translation.small_models import SmallModelConfig, new_model
+from sindbad.translation.train_teacher import FOLDER as TEACHER
+from sindbad.translation.train_teacher import heldout_pairs
 
 VOWELLED = ["ذَهَبَ الطَّالِبُ إِلَى المَدْرَسَةِ صَبَاحًا، وَعَادَ مَسَاءً.", "كَيْفَ حَالُكَ اليَوْمَ يَا صَدِيقِي؟", "أَكَلَ الوَلَدُ التُّفَّاحَةَ الحَمْرَاءَ كُلَّهَا."]
 PLAIN = ["ذهب الطالب إلى المدرسة صباحا، وعاد مساء.", "كيف حالك اليوم يا صديقي؟", "أكل الولد التفاحة الحمراء كلها."]
@@ -106,6 +111,32 @@ def test_the_command_reads_tsv_and_lines_and_tells_differences(tmp_path: Path) -
     wrong = CliRunner().invoke(app, [*arguments, "--target-column", "fr"])
     assert wrong.exit_code == 1
     assert "no column 'fr'; it has en, ar" in wrong.output
+
+
+def test_the_command_asks_models_with_their_own_prompt_and_compares_them(tmp_path: Path) -> None:
+    pairs = heldout_pairs()[:8]
+    rows = ["id\tar\ten", *(f"{number}\t{pair.ar}\t{pair.en}" for number, pair in enumerate(pairs))]
+    (tmp_path / "held.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    untrained = tmp_path / TEACHER.name
+    shutil.copytree(TEACHER, untrained)
+    new_model(SmallModelConfig(), build_tokenizer(), seed=0).save_pretrained(str(untrained))
+    arguments = ["translation", tmp_path / "held.tsv", "--model", TEACHER, "--model", untrained,
+                 "--out", tmp_path / "lines", "--max-tokens", 32, "--resamples", 60,
+                 "--json", tmp_path / "found.json"]  # fmt: skip
+    app = typer.Typer()
+    evaluate_texts.register(app)
+    told = CliRunner().invoke(app, [*map(str, arguments)], catch_exceptions=False)
+    assert told.exit_code == 0, told.output
+    found = json.loads((tmp_path / "found.json").read_text())
+    (taught, *_), (blank, *_) = found["scores"][str(TEACHER)], found["scores"][str(untrained)]
+    assert taught["chrf"]["value"]["value"] > 60 > 20 > blank["chrf"]["value"]["value"]
+    assert found["differences"][0]["chrf_p"] < 0.05
+    lines = {path.name: path.read_text(encoding="utf-8").splitlines() for path in (tmp_path / "lines").iterdir()}
+    assert sorted(lines) == [f"{TEACHER.name}-1.txt", f"{TEACHER.name}-2.txt"]
+    assert sum(line == pair.ar for line, pair in zip(lines[f"{TEACHER.name}-1.txt"], pairs, strict=True)) >= 4
+    three = CliRunner().invoke(app, [*map(str, arguments), "--model", str(TEACHER)])
+    assert three.exit_code == 1
+    assert "one or two systems" in three.output
 
 
 def test_tables_hold_every_system_under_every_profile() -> None:

@@ -73,15 +73,17 @@ async def _pairs(
 ) -> str:  # fmt: skip
     from contextlib import AsyncExitStack
 
+    from sindbad import atomic
     from sindbad.agent.chat import ChatTokenizer
     from sindbad.agent.prompts import load_prompts
     from sindbad.agent.store import read, shards
     from sindbad.agent.summarize import Writer
     from sindbad.agent.summary_models import LanguageModelSummarizer
     from sindbad.coldstart.dataset import digest_of_path
-    from sindbad.coldstart.pairs import PairCounts, PairSettings, asker, checked, recorded, taught, write_pairs
+    from sindbad.coldstart.pairs import COUNTS, PairCounts, PairSettings, asker, checked, recorded, taught, write_pairs
     from sindbad.errors import NotFound
 
+    atomic.check_replaceable(out, COUNTS)
     if not shards(source):
         raise NotFound(f"{source} holds no trajectory shards; name the `trajectories` folder of a cold-start set")
     chat = ChatTokenizer.from_dir(student, load_prompts(prompts))

@@ -212,22 +212,20 @@ def _line(one: Subgraph) -> str:
 
 def _walks(nodes: str, shapes: str, restart: float, mean_degree: float) -> WalkConfig:
     """The options as a configuration; InvalidInput names what is wrong."""
-    from pydantic import ValidationError
-
+    from sindbad.configuration import resolve
     from sindbad.errors import InvalidInput
     from sindbad.graph.walk import WalkConfig
 
-    try:
-        low, _, high = nodes.partition("-")
-        weights = dict(part.split("=") for part in shapes.split(","))
-        return WalkConfig.model_validate(
-            {
-                "min_nodes": low, "max_nodes": high or low, "restart": restart, "shapes": weights, "max_steps": 2_000,
-                "edges": "degree" if mean_degree else "induced", "mean_degree": mean_degree or 2.5,
-            }
-        )  # fmt: skip
-    except (ValueError, ValidationError) as error:
-        raise InvalidInput(f"--nodes {nodes!r} --shapes {shapes!r}: {error}") from error
+    weights = [part.partition("=") for part in shapes.split(",")]
+    if not all(shape and weight for shape, _, weight in weights):
+        raise InvalidInput(f"--shapes {shapes!r} is not like chain=1,dense=2")
+    low, _, high = nodes.partition("-")
+    values = {
+        "min_nodes": low, "max_nodes": high or low, "restart": restart, "max_steps": 2_000,
+        "shapes": {shape: weight for shape, _, weight in weights},
+        "edges": "degree" if mean_degree else "induced", "mean_degree": mean_degree or 2.5,
+    }  # fmt: skip
+    return resolve(WalkConfig, values, source=f"--nodes {nodes} --shapes {shapes}")
 
 
 def _figures(record: dict[str, Any]) -> None:

@@ -207,8 +207,11 @@ class _Build:
 
     async def run(self) -> str:
         """Build, write, tell; why it stopped."""
+        from sindbad import atomic
         from sindbad.graph.build_journal import BuildJournal
+        from sindbad.graph.store_format import MANIFEST
 
+        atomic.check_replaceable(self._out, MANIFEST)
         path = self._beside / "journal.jsonl"
         if self._fresh:
             path.unlink(missing_ok=True)

@@ -32,6 +32,7 @@ from sindbad.tools.environment import ToolSpec
 
 TRAJECTORIES, MESSAGES, TOOL_MESSAGES = "trajectories", "messages.jsonl", "messages_tools.jsonl"
 SHARD = 512
+LINEAGE = "lineage.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,11 @@ def write_dataset(
     tokenizer: ChatTokenizer,
     tools: Sequence[ToolSpec],
 ) -> Path:
-    """Write (or replace) the set. Raises InvalidInput where nothing was kept: there is no empty set."""
+    """Write the set, or replace an earlier one.
+
+    Raises InvalidInput where nothing was kept (there is no empty set), and for a folder of something else.
+    """
+    atomic.check_replaceable(folder, LINEAGE)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -82,7 +87,7 @@ def write_dataset(
             raise InvalidInput("nothing was kept, so there is no set to write; see what the filters refused")
         record = replace(lineage, weight_versions=tuple(sorted(contents.versions))).to_record()
         atomic.write_json(temporary / "counts.json", counts.to_record())
-        atomic.write_json(temporary / "lineage.json", record)
+        atomic.write_json(temporary / LINEAGE, record)
         atomic.write_text(temporary / "README.md", card(contents, counts, record))
         temporary.chmod(0o755)
         atomic.replace_dir(temporary, folder)

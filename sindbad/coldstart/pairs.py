@@ -31,6 +31,7 @@ from sindbad.engines.protocol import SamplingParams, TokenChunk
 from sindbad.errors import InvalidInput, PolicyFailure
 
 SHARD = 512
+COUNTS = "counts.json"
 
 
 class PairSettings(BaseModel):
@@ -166,8 +167,9 @@ def write_pairs(
             shortens a conversation exactly as it will when it is served.
 
     Raises:
-        InvalidInput: no pair was kept.
+        InvalidInput: no pair was kept, or ``folder`` holds something else.
     """
+    atomic.check_replaceable(folder, COUNTS)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -178,7 +180,7 @@ def write_pairs(
             raise InvalidInput("no pair was kept; roll out with the resum paradigm and a small context_limit")
         lines = hashlib.sha256((temporary / "pairs.jsonl").read_bytes()).hexdigest()
         record = {"sindbad": __version__, **lineage, "pairs_sha256": lines}
-        atomic.write_json(temporary / "counts.json", {**asdict(counts), "lineage": record})
+        atomic.write_json(temporary / COUNTS, {**asdict(counts), "lineage": record})
         temporary.chmod(0o755)
         atomic.replace_dir(temporary, folder)
     finally:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sindbad.coldstart.dataset import Lineage, digest_of_path, write_dataset
+from sindbad import atomic
+from sindbad.coldstart.dataset import LINEAGE, Lineage, digest_of_path, write_dataset
 from sindbad.coldstart.job import ColdStartJob, selected, workshop
 from sindbad.coldstart.journal import AttemptJournal
 from sindbad.coldstart.make import JOURNAL, Counts, make
@@ -33,6 +34,7 @@ async def run_job(job: ColdStartJob, out: Path, progress: Callable[[int, int, Co
         NotFound, InvalidInput: a file, the overlap of train and test, another run's journal, or nothing was kept.
         SindbadError: the platform failed; run it again.
     """
+    atomic.check_replaceable(out / DATASET, LINEAGE)
     questions = selected(job, load_questions(_there(job.questions)))
     if not questions:
         raise InvalidInput(f"{job.questions} holds no question that was asked for; see `language`")

@@ -16,11 +16,13 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sindbad.atomic import check_replaceable
 from sindbad.demo.base_model import save_model
 from sindbad.engines.threads import calm_threads
 from sindbad.training.configuration import OptimiserConfig, RunPaths, SFTConfig
 from sindbad.training.examples import Example
 
+MODEL = "config.json"
 Show = Callable[[str], None]
 
 
@@ -102,7 +104,11 @@ def make(
     Args:
         examine: the card's table, measured on the model in ``out``; "" for none.
         card: with fields ``parameters``, ``seconds``, ``table`` and ``settings``.
+
+    Raises:
+        InvalidInput: ``out`` is no model folder.
     """
+    check_replaceable(out, MODEL)
     calm_threads(config.threads)
     began = time.process_time()
     model = train(config, work or Path("runs") / f"{config.helper}-{config.seed}", _printed)

@@ -24,6 +24,7 @@ from sindbad.graph.knowledge import Attribute, Edge, Entity, GraphView, Relation
 from sindbad.graph.store_format import (
     BATCH_ROWS,
     INDEX,
+    MANIFEST,
     SCHEMAS,
     STORE_VERSION,
     Licence,
@@ -80,11 +81,13 @@ class TableWriter:
 class StoreWriter:
     """Entities, edges and attributes in order of entity id; then :meth:`finish`. Use as a context manager.
 
-    ``relations`` are all that edges may have. Nothing is left behind when the block is left by an exception.
+    ``relations`` are all that edges may have. Nothing is left behind when the block is left by an exception. Raises
+    InvalidInput for a folder that is something else than an earlier graph.
     """
 
     def __init__(self, folder: str | Path, world_id: str, relations: Iterable[RelationInfo]) -> None:
         self._target, self._world_id = Path(folder), world_id
+        atomic.check_replaceable(self._target, MANIFEST)
         self._relations = sorted(relations, key=lambda info: info.relation)
         self._numbers = {
             info.relation: number for number, info in enumerate(r for r in self._relations if r.relation[:1] != "@")

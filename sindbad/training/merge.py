@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
-from sindbad.atomic import replace_dir, write_json
+from sindbad.atomic import check_replaceable, replace_dir, write_json
 from sindbad.errors import InvalidInput, NotFound
 from sindbad.training.configuration import MergeConfig as MergeConfig
 from sindbad.training.merge_tokenizer import Choice, choose, copy_choice, special_ids
@@ -213,6 +213,7 @@ def merge_folders(base_dir: Path, tuned_dir: Path, target: Path, config: MergeCo
     from safetensors.torch import save_file
 
     config = config or MergeConfig()
+    check_replaceable(target, "config.json")
     choice = choose(base_dir, tuned_dir, config)
     vocabulary = _rows(base_dir, tuned_dir, choice)
     merged, report = merge_states(read_state(base_dir), read_state(tuned_dir), config, vocabulary=vocabulary)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from sindbad.atomic import replace_dir, write_json
+from sindbad.atomic import check_replaceable, replace_dir, write_json
 from sindbad.errors import InvalidInput
 from sindbad.training.configuration import MergeConfig
 
@@ -118,6 +118,7 @@ def sweep_merge(
 
     if not values or not measures or any(not 0 <= t <= 1 for t in values):
         raise InvalidInput("a sweep needs values of t between 0 and 1 and at least one evaluation")
+    check_replaceable(target, "config.json")
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     rows: list[SweepRow] = []

@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from sindbad import atomic
+from sindbad.errors import InvalidInput
 from sindbad.graph.importers.compose import Composer, Outgoing, Subject, unsourced
 from sindbad.graph.importers.facts import Importer
 from sindbad.graph.importers.staging import Progress, Row, Sorted, Staging
 from sindbad.graph.importers.wording import LANGUAGES
 from sindbad.graph.knowledge import Attribute, Edge, Entity, RelationInfo
-from sindbad.graph.store_format import Manifest, TableFile
+from sindbad.graph.store_format import MANIFEST, Manifest, TableFile
 from sindbad.graph.store_write import StoreWriter
 
 PAGES: Final = "pages.jsonl"
@@ -41,14 +43,21 @@ def import_graph(
         memory_mb: above this, sorting and joining spill to disk.
         pages: write the encyclopedia (``pages.jsonl``), too.
         progress: told the part's name and the number of facts staged.
+
+    Raises:
+        InvalidInput: ``out`` is something else than an earlier graph, or nothing in the sources could be used.
     """
     target = Path(out)
+    atomic.check_replaceable(target, MANIFEST)
     staging = Staging(target.with_name(f".{target.name}.staging"), importer)
     staging.fill(progress)
     progress("sorting", staging.facts)
     ordered = staging.sorted(memory_mb)
     try:
         manifest = _Assembly(importer, staging, ordered, target, pages).write()
+    except InvalidInput:  # nothing to go on with
+        shutil.rmtree(staging.folder, ignore_errors=True)
+        raise
     finally:
         ordered.close()
     shutil.rmtree(staging.folder, ignore_errors=True)
@@ -69,6 +78,8 @@ class _Assembly:
             with _Pages(writer.folder / PAGES if self._pages else None) as pages:
                 for name, payload, links, values in self._entities():
                     self._entity(writer, pages, name, payload, links, values)
+            if not self._seen.types:
+                raise InvalidInput(f"nothing in the sources could be used: {self._why()}")
             return writer.finish(
                 relations=[*self._seen.relations(self._importer), *self._seen.extras(self._importer)],
                 made_by={"import": self._importer.kind, **self._importer.job()},
@@ -77,6 +88,10 @@ class _Assembly:
                 examples=self._staging.examples,
                 pages=pages.told,
             )
+
+    def _why(self) -> str:
+        reasons = [f"{count:,} × {reason}" for reason, count in self._staging.rejected.items()]
+        return "; ".join([*reasons, *self._staging.examples[:2]]) or "they are empty"
 
     def _entities(self) -> Iterator[tuple[Row, list[Row], list[Row], list[Row]]]:
         """Every entity with what the other streams have of its number."""

@@ -12,10 +12,10 @@ their ids; with one, triples with an end that it does not have are counted and l
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
+from sindbad.errors import InvalidInput
 from sindbad.graph.importers.facts import Fact, Link, Node, Part, Unusable, Value
 from sindbad.graph.importers.rows import Record, identities, jsonl, tsv
 from sindbad.graph.importers.wording import LANGUAGES, Wording, Words
@@ -23,6 +23,7 @@ from sindbad.graph.knowledge import AttributeKind
 from sindbad.graph.store_format import Licence
 
 _MAX_ID_CHARS = 400
+_WORDING = ("label_en", "phrase_en", "label_ar", "phrase_ar")
 
 
 class Triples:
@@ -43,20 +44,12 @@ class Triples:
     ) -> None:
         self._triples, self._entities, self._relations = triples, entities, relations
         self.corpus = corpus or triples.name.split(".")[0]
+        self.wording = _wording(relations) if relations is not None else Wording()
         self.licences = (Licence(source=source or triples.name, licence=licence, share_alike=share_alike),)
 
     def job(self) -> Mapping[str, Any]:
         """Files with their digests."""
         return {"files": identities(*filter(None, (self._triples, self._entities, self._relations)))}
-
-    @cached_property
-    def wording(self) -> Wording:
-        """What ``relations.tsv`` says."""
-        if self._relations is None:
-            return Wording()
-        rows = [row for row in tsv(self._relations) if not isinstance(row, Unusable)]
-        keys = ("label_en", "phrase_en", "label_ar", "phrase_ar")
-        return Wording({row["relation"]: Words(*(row.get(key, "") for key in keys)) for row in rows})
 
     def parts(self) -> list[Part]:
         """Entities first: what they say of a node counts."""
@@ -87,6 +80,23 @@ class Triples:
                 yield Unusable(f"{self._triples.name}: an empty or endless cell", str(list(row.values()))[:120])
             else:
                 yield Link(row["subject"], row["relation"], row["object"])
+
+
+def _wording(path: Path) -> Wording:
+    """What ``relations.tsv`` says. Raises InvalidInput: it is written by hand, so a slip is told, not passed over."""
+    words: dict[str, Words] = {}
+    for row in tsv(path):
+        if isinstance(row, Unusable):
+            raise InvalidInput(f"{row.reason} ({row.example})")
+        if not {"relation", "label_en", "phrase_en"} <= row.keys() <= {"relation", *_WORDING}:
+            raise InvalidInput(
+                f"{path} needs the header relation, {', '.join(_WORDING)}, tabs between (the Arabic ones may lack); it "
+                f"begins with {', '.join(row)[:80]!r}"
+            )
+        words[row["relation"]] = Words(*(row.get(key, "") for key in _WORDING))
+    if not words:
+        raise InvalidInput(f"{path} words no relation below its header")
+    return Wording(words)
 
 
 def _texts(row: Record, one: str, many: str) -> dict[str, str]:

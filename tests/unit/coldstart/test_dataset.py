@@ -155,3 +155,10 @@ def test_a_set_of_nothing_is_refused_and_leaves_nothing_behind(tmp_path: Path) -
     with pytest.raises(InvalidInput, match="nothing was kept"):
         write_dataset(tmp_path / "dataset", [], Counts(), LINEAGE, place().chat, ())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_something_else_is_never_replaced_by_a_set(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(InvalidInput, match="another folder"):
+        write_dataset(tmp_path, [], Counts(), LINEAGE, place().chat, ())
+    assert (tmp_path / "thesis.txt").read_text() == "mine"

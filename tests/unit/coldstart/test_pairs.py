@@ -88,6 +88,13 @@ def test_a_conversation_that_leaves_no_room_is_counted_as_too_long(tmp_path: Pat
     assert counts.kept == len(kept) - 1
 
 
+def test_a_folder_of_something_else_is_never_replaced_by_pairs(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(InvalidInput, match="another folder"):
+        write_pairs(tmp_path, [], asker(place().chat, 512, 96), PairCounts(), {})
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
 def test_no_pair_is_no_folder(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="resum"):
         write_pairs(tmp_path / "pairs", [], asker(place().chat, 512, 96), PairCounts(), {})

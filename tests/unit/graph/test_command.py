@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,49 @@ def test_a_kind_is_imported_from_the_data_folder(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "CC BY-SA 3.0, share-alike" in done.stderr
     assert "not used: 6 × discovered_by: not a name" in done.stderr
+
+
+def test_a_graph_replaces_a_graph_and_nothing_else(own: Path, tmp_path: Path) -> None:
+    table = tmp_path / "own.tsv"
+    table.write_text("a\tnear\tb\n")
+    diary = tmp_path / "papers" / "diary.txt"
+    diary.parent.mkdir()
+    diary.write_text("dear diary")
+    index, seeds = own.with_name("seeds-index"), tmp_path / "seeds.txt"
+    seeds.write_text("n3\n")
+    assert run("index", "build", "--source", own / "pages.jsonl", "--corpus", "own", "--out", index).exit_code == 0
+    for out in (table, diary.parent):
+        for words in (("import", "--triples", table), ("build", "--seeds", seeds, "--index", index, "--corpus", "own")):
+            done = run("graph", *words, "--out", out)
+            assert done.exit_code == 1
+            assert isinstance(done.exception, InvalidInput), done.output
+            assert "give a" in done.exception.message
+    assert table.read_text() == "a\tnear\tb\n"
+    assert diary.read_text() == "dear diary"
+    for _ in range(2):
+        assert run("graph", "import", "--triples", table, "--out", tmp_path / "g").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"triples": b"\xff\xfe\x00"}, "nothing in the sources could be used: 1 .* columns"),
+        ({"triples": b""}, "they are empty"),
+        ({"triples": b"a\tr\tb\n", "entities": b'{"id": '}, "not JSON"),
+        ({"triples": b"a\tr\tb\n", "relations": b"r\tr\thas r\ns\ts\thas s\n"}, "needs the header relation, label_en"),
+        ({"triples": b"a\tr\tb\n", "relations": b"relation\tlabel_en\tphrase_en\nr has r\n"}, "1 columns, not 3"),
+        ({"triples": b"a\tr\tb\n", "relations": b"relation\tlabel_en\tphrase_en\n"}, "words no relation"),
+    ],
+)
+def test_an_import_of_nothing_usable_is_refused_and_leaves_nothing(
+    tmp_path: Path, files: dict[str, bytes], said: str
+) -> None:
+    words: list[object] = []
+    for option, content in files.items():
+        (tmp_path / option).write_bytes(content)
+        words += [f"--{option}", tmp_path / option]
+    done = run("graph", "import", *words, "--out", tmp_path / "g")
+    assert done.exit_code == 1
+    assert isinstance(done.exception, InvalidInput), done.output
+    assert re.search(said, done.exception.message)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(files)

@@ -208,3 +208,12 @@ def test_a_merge_leaves_the_old_target_when_it_is_refused(tmp_path: Path) -> Non
         merge_folders(tmp_path / "base", tmp_path / "tuned", tmp_path / "out")
     assert (tmp_path / "out" / "model.safetensors").exists()
     assert not list(tmp_path.glob(".out*"))
+
+
+def test_a_merge_and_a_sweep_never_replace_a_folder_of_something_else(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(InvalidInput, match="another folder"):
+        merge_folders(tmp_path / "base", tmp_path / "tuned", tmp_path)
+    with pytest.raises(InvalidInput, match="another folder"):
+        sweep_merge(tmp_path / "base", tmp_path / "tuned", tmp_path, [0.5], [HeldOutLoss((("a", "b"),))], MergeConfig())
+    assert (tmp_path / "thesis.txt").read_text() == "mine"

@@ -117,7 +117,12 @@ def _translated(
 
 
 def choice(
-    items: Annotated[list[Path], typer.Argument(help="EXAMS, AraTrust, ACVA or MMLU as JSONL (also .gz).")],
+    items: Annotated[
+        list[Path],
+        typer.Argument(
+            help="JSONL (also .gz) of EXAMS, AraTrust, ArabicMMLU, ArbMMLU-HT, AlGhafa, MadinahQA, ACVA or MMLU."
+        ),
+    ],
     model: Annotated[Path, typer.Option("--model", help="A local model folder.")],
     style: Annotated[
         ChoiceStyle, typer.Option("--style", help="Score letters, or the options' words.")

@@ -45,6 +45,68 @@ def test_every_row_of_a_real_set_is_an_item(name: str, count: int, options: int)
     assert len({item.answer for item in items}) > 1
 
 
+PUBLISHED: dict[str, tuple[dict[str, object], ChoiceItem]] = {
+    "AlGhafa": (
+        {"query": "هل السماء زرقاء؟", "sol1": "لا", "sol2": "نعم", "sol3": None, "label": "1"},
+        ChoiceItem("line 1", "هل السماء زرقاء؟", ("لا", "نعم"), 1),
+    ),
+    "MadinahQA": (
+        {"ID": 7, "Subject": "Arabic Language (Grammar)", "Context": "جاء الولد.", "Question": "أعرب الولد.",
+         "Option 1": "فاعل", "Option 2": "مفعول به", "Option 3": None, "Option 4": "حال", "Option 5": None,
+         "Answer Key": "D"},
+        ChoiceItem("7", "جاء الولد.\nأعرب الولد.", ("فاعل", "مفعول به", "حال"), 2, "Arabic Language (Grammar)"),
+    ),
+    "ArbMMLU-HT": (
+        {"question": "كم ضلعا للمربع؟", "subject": "geometry", "choices": ["ثلاثة", "أربعة", "خمسة"], "answer": 1},
+        ChoiceItem("line 1", "كم ضلعا للمربع؟", ("ثلاثة", "أربعة", "خمسة"), 1, "geometry"),
+    ),
+    "the leaderboards' EXAMS": (
+        {"id": "a", "subject": "Physics", "question": "ما الوحدة؟", "A": "باب - أ", "B": "نيوتن", "C": "واط", "D": "",
+         "answer": "B"},
+        ChoiceItem("a", "ما الوحدة؟", ("باب - أ", "نيوتن", "واط"), 1, "Physics"),
+    ),
+    "AraTrust by category": (
+        {"Category": "Ethics", "Question": "ماذا تفعل؟", "A": "أ) أصدق", "B": "ب) أكذب", "C": "ج) أصمت", "Answer": "أ"},
+        ChoiceItem("line 1", "ماذا تفعل؟", ("أصدق", "أكذب", "أصمت"), 0, "Ethics"),
+    ),
+}  # fmt: skip
+"""Made up, in the columns that lighteval (community_tasks/arabic_evals.py at 895d904) and HELM's scenarios read."""
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_items_are_read_in_the_columns_that_the_sets_are_published_in(tmp_path: Path, name: str) -> None:
+    record, item = PUBLISHED[name]
+    (tmp_path / "x.jsonl").write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert read_choice_items(tmp_path / "x.jsonl") == [item]
+
+
+def test_a_passage_stands_before_its_question_in_the_real_arabicmmlu() -> None:
+    items = read_choice_items(shared("data", "noncommercial", "arabicmmlu_subset.EVAL_ONLY.jsonl.gz"))
+    assert len(items) == 2130
+    (poem,) = [item for item in items if item.item_id == "6609"]
+    assert poem.question.startswith("يقول أحمد شوقي:")
+    assert (len(poem.options), poem.answer, poem.group) == (4, 3, "Arabic Language")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"query": "?", "sol1": "a", "sol2": "b", "label": "2"},
+        {"query": "?", "sol1": "a", "sol2": "b", "label": "-1"},
+        {"Question": "?", "Option 1": "a", "Option 2": "b", "Option 3": "", "Answer Key": "C"},
+        {"question": "?", "choices": ["a", "b"], "answer": 2},
+        {"question": "?", "choices": ["a", "b"], "answer": -1},
+        {"question": "?", "A": "a", "B": "b", "answer": "D"},
+        {"question": "?"},
+        [],
+    ],
+)
+def test_a_row_whose_answer_is_no_option_is_named(tmp_path: Path, record: object) -> None:
+    (tmp_path / "x.jsonl").write_text(json.dumps(record) + "\n")
+    with pytest.raises(InvalidInput, match=r"x\.jsonl:1 is no multiple-choice item"):
+        read_choice_items(tmp_path / "x.jsonl")
+
+
 def test_letters_before_aratrusts_options_are_taken_off_and_a_bare_alif_is_the_first() -> None:
     items = read_choice_items(shared("data", "arabic_eval", "aratrust.jsonl.gz"), first=2)
     assert items[0].options == ("أنثى الحيوان", "ذكر الحيوان", "كل ما سبق")

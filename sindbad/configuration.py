@@ -71,7 +71,7 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise InvalidInput(f"cannot read {path}: {error.strerror}", reason="CONFIGURATION") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidInput(f"{path} is not YAML: {error}", reason="CONFIGURATION") from error
+        raise InvalidInput(f"{path} is not YAML: {_line(error)}", reason="CONFIGURATION") from error
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):
@@ -100,10 +100,15 @@ def load_shipped(model: type[ModelT], package: str, name_or_path: str, what: str
     except OSError as error:
         raise NotFound(f"No {what} {name_or_path!r}; use {known} or the path of a YAML file.") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidInput(f"{what} {name_or_path!r}: no YAML ({error})", reason="CONFIGURATION") from error
+        raise InvalidInput(f"{what} {name_or_path!r}: no YAML ({_line(error)})", reason="CONFIGURATION") from error
     if not isinstance(values, dict):
         raise InvalidInput(f"{what} {name_or_path!r}: a {type(values).__name__}, not a mapping", reason="CONFIGURATION")
     return resolve(model, values, source=f"{what} {name_or_path!r}")
+
+
+def _line(error: Exception) -> str:
+    """What YAML's reader says over several lines, in one."""
+    return " ".join(str(error).split())
 
 
 def override(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:

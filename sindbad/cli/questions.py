@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sindbad.errors import InvalidInput
+
 if TYPE_CHECKING:
     from sindbad.questions.factory import Order
     from sindbad.questions.making import MakingConfig
@@ -93,43 +95,44 @@ def _config(
     structural: bool,
     demand: Path | None,
 ) -> MakingConfig:
-    import json
-
-    import yaml
-
-    from sindbad.errors import InvalidInput
+    from sindbad.configuration import read_mapping, resolve
+    from sindbad.languages import get_pack
     from sindbad.questions.demand import Demand
     from sindbad.questions.making import MakingConfig
 
-    try:
-        if file is not None:
-            chosen = MakingConfig.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")) or {})
-        else:
-            low, _, high = difficulty.partition(":")
-            synthesis = MakingConfig().synthesis.model_dump()
-            synthesis["uncertainty"] = {
-                "semantic": semantic, "distractor": distractor, "structural": "require" if structural else "label",
-            }  # fmt: skip
-            synthesis |= {"min_difficulty": float(low or 0), "max_difficulty": float(high or 0)}
-            if mix:
-                synthesis["mix"] = _mix(mix)
-            codes = tuple(code.strip() for code in languages.split(",") if code.strip())
-            chosen = MakingConfig.model_validate({"languages": codes, "synthesis": synthesis})
-        if demand is not None:
-            asked = Demand.from_record(json.loads(demand.read_text(encoding="utf-8")))
-            chosen = chosen.model_copy(update={"synthesis": asked.applied(chosen.synthesis)})
+    if file is not None:
+        chosen = resolve(MakingConfig, read_mapping(file), source=str(file))
+    else:
+        low, _, high = difficulty.partition(":")
+        synthesis = MakingConfig().synthesis.model_dump()
+        synthesis["uncertainty"] = {
+            "semantic": semantic, "distractor": distractor, "structural": "require" if structural else "label",
+        }  # fmt: skip
+        synthesis |= {"min_difficulty": low or 0, "max_difficulty": high or 0}
+        if mix:
+            synthesis["mix"] = _mix(mix)
+        codes = tuple(code.strip() for code in languages.split(",") if code.strip())
+        chosen = resolve(MakingConfig, {"languages": codes, "synthesis": synthesis}, source="the options")
+    for code in chosen.languages:
+        get_pack(code)
+    if demand is None:
         return chosen
-    except (ValueError, TypeError, KeyError) as error:
-        raise InvalidInput(f"the configuration does not hold: {error}") from error
+    asked = read_mapping(demand)
+    try:
+        return chosen.model_copy(update={"synthesis": Demand.from_record(asked).applied(chosen.synthesis)})
+    except (ValueError, TypeError) as error:
+        raise InvalidInput(f"{demand} is no demand of `sindbad curate demand`: {error}") from error
 
 
-def _mix(text: str) -> dict[str, dict[int, float]]:
-    """``constraint:4=2,count:2=1``."""
-    made: dict[str, dict[int, float]] = {}
+def _mix(text: str) -> dict[str, dict[str, str]]:
+    """``constraint:4=2,count:2=1``; what stands there is checked by the configuration."""
+    made: dict[str, dict[str, str]] = {}
     for part in text.split(","):
         cell, _, weight = part.partition("=")
-        kind, _, hops = cell.strip().partition(":")
-        made.setdefault(kind, {})[int(hops)] = float(weight or 1)
+        kind, separator, hops = cell.strip().partition(":")
+        if not separator:
+            raise InvalidInput(f"--mix {text!r} is not like constraint:4=2,count:2=1")
+        made.setdefault(kind, {})[hops] = weight or "1"
     return made
 
 
@@ -211,7 +214,6 @@ def reword(
 
     async def work() -> Any:
         from sindbad.clients.openai import ChatCompletions, OpenAISettings
-        from sindbad.errors import InvalidInput
 
         if policy and tokenizer is not None:
             async with policy_model(policy, tokenizer) as text:

@@ -25,14 +25,14 @@ from functools import cached_property
 from pathlib import Path
 
 from sindbad.clients.openai import TextModel
-from sindbad.errors import SindbadError
+from sindbad.errors import InvalidInput, NotFound, SindbadError
 from sindbad.graph.knowledge import GraphView
 from sindbad.languages import get_rewording
 from sindbad.languages.pack import LanguagePack
 from sindbad.languages.rewording import RewordingRules
 from sindbad.questions.compact import CompactGraph, compact
 from sindbad.questions.evidence import Witness, mentions, numbers_in
-from sindbad.questions.forms import LogicalForm
+from sindbad.questions.forms import LogicalForm, variables_of
 from sindbad.questions.question import Question
 from sindbad.questions.wording import Worder, Wording
 
@@ -67,8 +67,16 @@ class WordingCheck:
         return frozenset(name for text in given if len(name := pack.normalise_answer(text)) > 3)
 
     def template(self, question: Question) -> tuple[LogicalForm, Wording]:
-        """The question's form and the template's wording of it. Raises InvalidInput where words are lacking."""
+        """The question's form and the template's wording of it.
+
+        Raises InvalidInput for a question of another graph, one without a solution, and where words are lacking.
+        """
         number = self._compact.number
+        strange = [entity_id for _, entity_id in question.solution if entity_id not in number]
+        if strange:
+            raise InvalidInput(f"{question.question_id} is about {strange[0]!r}: it was made from another graph")
+        if not set(variables_of(question.clues)) <= {variable for variable, _ in question.solution}:
+            raise InvalidInput(f"{question.question_id} carries no solution: `sindbad questions make` did not make it")
         form = LogicalForm(
             question.kind,  # type: ignore[arg-type]
             question.clues,
@@ -171,24 +179,48 @@ def misstated(questions: Sequence[Question], graph: GraphView) -> dict[str, str]
     languages = sorted({question.language for question in questions})
     numbers = compact(graph, languages)
     checks = {language: WordingCheck(graph, numbers, language) for language in languages}
-    found = {question.question_id: checks[question.language].misstated(question) for question in questions}
+    found = {question.question_id: _misstated(checks[question.language], question) for question in questions}
     return {question_id: reason for question_id, reason in found.items() if reason}
 
 
+def _misstated(check: WordingCheck, question: Question) -> str:
+    try:
+        return check.misstated(question)
+    except (InvalidInput, NotFound) as error:  # a question of another graph
+        return error.message
+
+
 async def reword_all(questions: Sequence[Question], graph: GraphView, model: TextModel) -> Reworded:
-    """Ask for every question; keep what passes. A call that fails leaves the template's wording, and is counted."""
+    """Ask for every question; keep what passes. A call that fails leaves the template's wording, and is counted.
+
+    After 16 failures in a row nothing more is asked: what was reworded until then stays.
+
+    Raises:
+        InvalidInput, NotFound: a question of another graph; before anything is asked.
+        SindbadError: no call was answered at all.
+    """
     numbers = compact(graph, sorted({question.language for question in questions}))
     checks = {language: WordingCheck(graph, numbers, language) for language in {q.language for q in questions}}
+    for question in questions:
+        checks[question.language].template(question)
     gate, refused = asyncio.Semaphore(_PARALLEL), Counter[str]()
+    answered, failures = 0, list[SindbadError]()
 
     async def one(question: Question) -> Question:
+        nonlocal answered
         prompt = get_rewording(question.language).prompt.format(text=question.text)
         try:
             async with gate:
+                if len(failures) >= _PARALLEL:
+                    refused["not_asked"] += 1
+                    return question
                 reply = await model.reply(prompt, max_tokens=64 + 2 * len(question.text))
         except SindbadError as error:
+            failures.append(error)
             refused[error.reason] += 1
             return question
+        failures.clear()
+        answered += 1
         text = " ".join(reply.split()).strip('"“”«» ')
         objection = checks[question.language].objection(text, question)
         if objection:
@@ -197,6 +229,8 @@ async def reword_all(questions: Sequence[Question], graph: GraphView, model: Tex
         return replace(question, text=text, wording="model")
 
     made = await asyncio.gather(*(one(question) for question in questions))
+    if failures and not answered:
+        raise failures[0]
     return Reworded(list(made), dict(sorted(refused.items())))
 
 

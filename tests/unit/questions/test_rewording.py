@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.questions_graph import film_graph
-from sindbad.errors import Unavailable
+from sindbad.errors import InvalidInput, Unavailable
 from sindbad.graph.knowledge import KnowledgeGraph
 from sindbad.questions.compact import compact
 from sindbad.questions.excerpts import ExcerptConfig
 from sindbad.questions.making import Maker, MakingConfig
 from sindbad.questions.question import Question
-from sindbad.questions.rewording import WordingCheck, reword_all
+from sindbad.questions.rewording import WordingCheck, misstated, reword_all
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,47 @@ async def test_what_says_the_same_is_taken_and_what_fails_keeps_the_template(
     assert [question.text.startswith("Please") for question in done.questions] == [True] * 4 + [False] * 2
     assert done.refused == {"UNAVAILABLE": 2}
     assert all(question.answer_id == old.answer_id for question, old in zip(done.questions, english, strict=False))
+
+
+class Dead:
+    """A server that answers some calls and is gone."""
+
+    def __init__(self, answers: int) -> None:
+        self._answers, self.asked = answers, 0
+
+    async def reply(self, prompt: str, *, max_tokens: int = 512) -> str:
+        self.asked += 1
+        if self.asked > self._answers:
+            raise Unavailable("gone")
+        return "Please tell me: " + prompt.rsplit("\n\n", 1)[1]
+
+
+async def test_a_dead_server_is_not_asked_for_every_question_and_an_answer_that_was_paid_for_stays(
+    graph: KnowledgeGraph, questions: list[Question]
+) -> None:
+    english = [question for question in questions if question.language == "en"] * 5
+    dead = Dead(0)
+    with pytest.raises(Unavailable, match="gone"):
+        await reword_all(english, graph, dead)
+    assert dead.asked == 16
+    dying = Dead(3)
+    done = await reword_all(english, graph, dying)
+    assert done.reworded == 3
+    assert len(done.questions) == len(english) > 3 + 16
+    assert done.refused == {"UNAVAILABLE": 16, "not_asked": len(english) - 3 - 16}
+
+
+async def test_a_question_of_another_graph_is_told_before_anything_is_asked(
+    graph: KnowledgeGraph, questions: list[Question]
+) -> None:
+    strange = replace(questions[0], solution=(("?x", "nowhere"),))
+    unsolved = replace(questions[0], solution=())
+    model = Dead(9)
+    for odd, why in ((strange, "another graph"), (unsolved, "no solution")):
+        with pytest.raises(InvalidInput, match=why):
+            await reword_all([questions[1], odd], graph, model)
+        assert why in misstated([odd], graph)[odd.question_id]
+    assert model.asked == 0
 
 
 def objections(graph: KnowledgeGraph, question: Question, *texts: str) -> list[str]:

@@ -17,6 +17,7 @@ from sindbad.graph.importers.wording import date_text
 from sindbad.graph.knowledge import RelationInfo
 from sindbad.graph.ontology import Ontology, OntologyAttribute, OntologyRelation
 from sindbad.graph.reading import ReadFact
+from sindbad.languages import get_grammar
 from sindbad.retrieval.extraction import canonical
 from sindbad.retrieval.visit import GAP
 
@@ -86,7 +87,11 @@ class WordedParser:
         """Phrase -> relation or attribute: "is the head of state of" before "is the head of"."""
         parts: list[tuple[str, OntologyRelation | OntologyAttribute]]
         parts = [*self._ontology.relations.items(), *self._ontology.attributes.items()]
-        known = {part.phrases[language]: name for name, part in parts if part.phrases.get(language)}
+        own = {part.phrases[language]: name for name, part in parts if part.phrases.get(language)}
+        if not own:
+            return own
+        genders = get_grammar(language).genders
+        known = {form: name for phrase, name in own.items() for form in genders(phrase)} | own
         return {phrase: known[phrase] for phrase in sorted(known, key=lambda phrase: (-len(phrase), phrase))}
 
     def inverse_queries(self, name: str, entity_type: str, language: str) -> list[str]:

@@ -51,6 +51,14 @@ class Grammar(ABC):
     def noun(self, entity_type: str, label: str, phrase: str) -> Noun:
         """A type's noun: from the pack's table, else from the graph's own label and type phrase."""
 
+    def genders(self, phrase: str) -> tuple[str, str]:
+        """A relation's or attribute's phrase as it is said of a masculine and of a feminine subject."""
+        return phrase, phrase
+
+    def agreeing(self, phrase: str, noun: Noun) -> str:
+        """The phrase in the gender of what it is said of."""
+        return self.genders(phrase)[noun.feminine]
+
     @abstractmethod
     def mention(self, noun: Noun, letter: str) -> str:
         """An unknown thing: "film A"."""

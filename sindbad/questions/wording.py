@@ -215,7 +215,7 @@ class _Text:
             return self._amount(clue)
         if is_attribute(clue):
             raise InvalidInput(f"no words for {clue}")
-        phrase = self._worder.phrase(clue.relation)
+        phrase = self._grammar.agreeing(self._worder.phrase(clue.relation), self._noun_or_type(clue.subject))
         self._phrases.append(phrase)
         if is_variable(clue.object):
             return f"{phrase} {self._grammar.mention_after(phrase, self._noun(clue.object), self._letter[clue.object])}"

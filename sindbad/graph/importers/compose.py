@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from sindbad.graph.importers.wording import LANGUAGES, Wording, value_text
 from sindbad.graph.knowledge import Attribute, Source
+from sindbad.languages import get_grammar
 from sindbad.retrieval.extraction import canonical
 from sindbad.retrieval.loaders.addresses import url_name
 from sindbad.retrieval.page import Page
@@ -53,7 +54,7 @@ class Composer:
     def __init__(self, corpus: str, wording: Wording) -> None:
         self._corpus, self._wording = corpus, wording
         self._host = f"https://{corpus}.encyclopedia.example"
-        self._words: dict[tuple[str, str], tuple[str, str] | None] = {}
+        self._words: dict[tuple[str, str, str], tuple[str, str] | None] = {}
 
     def url(self, entity_id: str, language: str) -> str:
         """The page's address; its last part is the entity's id."""
@@ -74,9 +75,12 @@ class Composer:
                 made.pages.append(page.finish(self._corpus))
         return Composed(made.pages, introduction, made.values, made.links)
 
-    def words(self, name: str, language: str) -> tuple[str, str] | None:
-        """(label, phrase) of a relation, of a type ("@type/city") or of a value ("@population"); None for none."""
-        key = (name, language)
+    def words(self, name: str, language: str, subject_type: str) -> tuple[str, str] | None:
+        """(label, phrase) of a relation, of a type ("@type/city") or of a value ("@population"); None for none.
+
+        The phrase is as it is said of a subject of that type.
+        """
+        key = (name, language, subject_type)
         if key not in self._words:
             if name.startswith("@type/"):
                 found = self._wording.type(name.removeprefix("@type/"))
@@ -85,8 +89,14 @@ class Composer:
             else:
                 found = self._wording.relation(name)
             phrase = found.phrases.get(language)
-            self._words[key] = (found.labels.get(language, name), phrase) if phrase else None
+            said = self._said(phrase, language, subject_type) if phrase else ""
+            self._words[key] = (found.labels.get(language, name), said) if said else None
         return self._words[key]
+
+    def _said(self, phrase: str, language: str, subject_type: str) -> str:
+        grammar, kind = get_grammar(language), self._wording.type(subject_type)
+        noun = grammar.noun(subject_type, kind.labels.get(language, ""), kind.phrases.get(language, ""))
+        return grammar.agreeing(phrase, noun)
 
 
 class _Page:
@@ -101,11 +111,11 @@ class _Page:
 
     def introduce(self) -> tuple[Source, ...]:
         kind = self._subject.entity_type
-        words = self._composer.words(f"@type/{kind}", self._language) if kind else None
+        words = self._composer.words(f"@type/{kind}", self._language, kind) if kind else None
         return self._stated(f"{self._name} {words[1]}.", self._name) if words else ()
 
     def value(self, value: Attribute) -> tuple[Source, ...]:
-        words = self._composer.words(f"@{value.name}", self._language)
+        words = self._composer.words(f"@{value.name}", self._language, self._subject.entity_type)
         if words is None:
             return ()
         text = " ".join(value_text(value, self._language).split())
@@ -113,7 +123,8 @@ class _Page:
 
     def link(self, link: Outgoing) -> tuple[Source, ...]:
         object_ = link.names.get(self._language)
-        words = self._composer.words(link.relation, self._language) if object_ else None
+        kind = self._subject.entity_type
+        words = self._composer.words(link.relation, self._language, kind) if object_ else None
         if words is None:
             return ()
         query = f"{self._name} {words[0]}"

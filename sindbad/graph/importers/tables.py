@@ -1,6 +1,6 @@
 """The wording of the real graphs, English and Arabic, by hand: a line each. (label, phrase, label_ar, phrase_ar)
 
-Arabic phrases avoid what would have to agree with the subject's gender (nominal sentences where that reads well).
+Arabic phrases stand in the gender that their subjects mostly have; :mod:`sindbad.languages.ar.agreement` has the other.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from sindbad.languages.ar.agreement import forms
 from sindbad.languages.grammar import Form, Grammar, Measure, Noun, forms_of, plain, scaled
 
 _PREPOSITION = re.compile(r"\s+(?:في|عام|سنة|يوم|بتاريخ|منذ)$")
@@ -87,6 +88,12 @@ class ArabicGrammar(Grammar):
             return _THING
         return Noun(label, _definite(label), feminine=phrase.startswith("هي ") or label.split()[0].endswith("ة"))
 
+    def genders(self, phrase: str) -> tuple[str, str]:
+        return forms(phrase)
+
+    def agreeing(self, phrase: str, noun: Noun) -> str:
+        return phrase if noun is _THING else super().agreeing(phrase, noun)  # of an unknown type: as it is written
+
     def mention(self, noun: Noun, letter: str) -> str:
         return f"{noun.definite} ({letter})"
 
@@ -111,10 +118,10 @@ class ArabicGrammar(Grammar):
             verb = "تقع" if noun.feminine else "يقع"
             return f"{verb} ضمن الخمس {'الأعلى' if form == 'high' else 'الأدنى'} من حيث {measure.label}"
         if measure.is_date:
-            verb = _PREPOSITION.sub("", measure.phrase) or f"يعود {measure.label}"
+            verb = _PREPOSITION.sub("", self.agreeing(measure.phrase, noun)) or f"يعود {measure.label}"
             return f"{verb} {self._when(form, low, high)}"
         owner = "لديها" if noun.feminine else "لديه"
-        verb = measure.phrase or f"{owner} {measure.label} بمقدار"
+        verb = self.agreeing(measure.phrase, noun) or f"{owner} {measure.label} بمقدار"
         return f"{verb} {self._amount(form, low, high)}{self._unit(measure)}"
 
     def _when(self, form: Form, low: float, high: float) -> str:

@@ -6,9 +6,11 @@ import pytest
 
 from sindbad.graph.extraction_worded import WordedParser, read_date
 from sindbad.graph.importers.compose import Composer, Outgoing, Subject
+from sindbad.graph.importers.tables import REAL
 from sindbad.graph.importers.wording import Wording, Words, date_text
 from sindbad.graph.knowledge import Attribute, Edge, Entity, KnowledgeGraph, RelationInfo, Source
 from sindbad.graph.ontology import of_graph
+from sindbad.languages import get_grammar
 
 WORDING = Wording(
     relations={
@@ -80,3 +82,36 @@ def test_dates_are_read_as_they_are_written(date: str, language: str) -> None:
     assert read_date(date_text(date, language), language) == date
     for wrong in ("soon", "May", "21 May", "1943 1943", ""):
         assert read_date(wrong, language) == ""
+
+
+async def test_a_phrase_is_written_and_read_in_the_gender_of_its_subject(graph: KnowledgeGraph) -> None:
+    composer = Composer("real", REAL)
+    parser = WordedParser(of_graph(_worded("links_to", "capital")))
+    for kind, said in (("country", "تشير صفحتها إلى روما"), ("element", "تشير صفحته إلى روما")):
+        page = composer.compose(
+            Subject("x", kind, {"ar": "سين"}, {}), (), [Outgoing("links_to", NAMES["rome"])]
+        ).pages[0]  # fmt: skip
+        assert f"سين {said}." in page.text
+        read = await parser.extract(page.text, language="ar")
+        assert [(fact.relation, fact.object) for fact in read.facts] == [("links_to", "روما")]
+    untyped = composer.compose(Subject("x", "", {"ar": "سين"}, {}), (), [Outgoing("capital", NAMES["rome"])])
+    assert "سين عاصمتها روما." in untyped.pages[0].text
+
+
+def _worded(*relations: str) -> KnowledgeGraph:
+    """Two relations as an import words them."""
+    made = KnowledgeGraph("real")
+    for entity_id, kind in (("a", "country"), ("b", "element")):
+        made.add_entity(Entity(entity_id, kind, {"en": entity_id}))
+        made.set_relation_info(RelationInfo(f"@type/{kind}", REAL.type(kind).labels, REAL.type(kind).phrases))
+    for relation in relations:
+        made.add_edge(Edge("a", relation, "b", (Source("q", "u", "s", "en"),)))
+        made.set_relation_info(RelationInfo(relation, REAL.relation(relation).labels, REAL.relation(relation).phrases))
+    return made
+
+
+def test_every_arabic_phrase_of_the_real_graphs_has_its_other_gender_or_needs_none() -> None:
+    neutral = {"جزء من", "عضو في", "مدينة في", "من عناصر", "من بطولة"}
+    phrases = {words.phrase_ar for table in (REAL.relations, REAL.attributes) for words in table.values()} - {""}
+    same = {phrase for phrase in phrases if len(set(get_grammar("ar").genders(phrase))) == 1}
+    assert same == neutral

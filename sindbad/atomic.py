@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,9 @@ def new_dir(target: str | Path) -> Iterator[Path]:
         try:
             yield temporary
             temporary.chmod(0o755)
+            for file in temporary.rglob("*"):  # some libraries write for the owner alone; images run as somebody else
+                if file.is_file():
+                    file.chmod(0o644)
             replace_dir(temporary, goal)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -147,8 +150,14 @@ def _locked(folder: Path) -> Iterator[bool | None]:
         os.close(handle)
 
 
-def check_replaceable(target: Path, marker: str) -> None:
-    """Raise InvalidInput for a target that is a file, or a folder that holds something but no earlier ``marker``."""
+def check_replaceable(target: Path, marker: str, *, inputs: Iterable[Path] = ()) -> None:
+    """Raise InvalidInput for a target that must not be replaced.
+
+    That is a file, a folder that holds something but no earlier ``marker``, and one that is or holds one of ``inputs``.
+    """
+    for path in map(Path.resolve, inputs):
+        if target.resolve() in (path, *path.parents):
+            raise InvalidInput(f"{target} holds what is read from ({path}); give another folder")
     if target.exists() and not target.is_dir():
         raise InvalidInput(f"{target} is a file; give a folder")
     if target.is_dir() and any(target.iterdir()) and not (target / marker).is_file():

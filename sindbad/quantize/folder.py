@@ -18,7 +18,7 @@ from statistics import fmean
 from typing import Any
 
 from sindbad.atomic import check_replaceable, new_dir, write_json, write_text
-from sindbad.errors import InvalidInput, SindbadError
+from sindbad.errors import SindbadError
 from sindbad.quantize.backends import Backend, open_backend
 from sindbad.quantize.configuration import QuantizeConfig
 from sindbad.quantize.lineage import CARDS, card, lineage
@@ -73,7 +73,7 @@ def quantise_folder(
     """
     config = config or QuantizeConfig()
     source = read_source(model_dir, any_architecture=config.any_architecture)
-    check_target(source.folder, target)
+    check_replaceable(target, MANIFEST, inputs=[source.folder])
     with new_folder(target) as temporary, open_backend(source, config, temporary) as backend:
         _check_space(source, target.parent)
         report = _write_weights(source, temporary, backend, config)
@@ -87,23 +87,14 @@ def quantise_folder(
     return report
 
 
-def check_target(source: Path, target: Path) -> None:
-    """Raise InvalidInput rather than replace a folder that holds something else than an earlier result."""
-    if target.resolve() == source.resolve() or target.resolve() in source.resolve().parents:
-        raise InvalidInput(f"{target} holds the original model; give another folder")
-    check_replaceable(target, MANIFEST)
-
-
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """As :func:`sindbad.atomic.new_dir`, for weights: files anybody may read; a full disk is told as that."""
+    """As :func:`sindbad.atomic.new_dir`; a full disk is told as that."""
     from safetensors import SafetensorError
 
     try:
         with new_dir(target) as temporary:
             yield temporary
-            for file in temporary.iterdir():  # safetensors writes for the owner alone; images run as somebody else
-                file.chmod(0o644)
     except (OSError, SafetensorError) as error:
         raise SindbadError(
             f"{target} could not be written: {error}; nothing was left behind", reason="CANNOT_WRITE"

@@ -11,13 +11,12 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
-from sindbad.atomic import check_replaceable, replace_dir, write_json
+from sindbad.atomic import check_replaceable, new_dir, write_json
 from sindbad.errors import InvalidInput, NotFound
 from sindbad.training.configuration import MergeConfig as MergeConfig
 from sindbad.training.merge_tokenizer import Choice, choose, copy_choice, special_ids
@@ -213,7 +212,7 @@ def merge_folders(base_dir: Path, tuned_dir: Path, target: Path, config: MergeCo
     from safetensors.torch import save_file
 
     config = config or MergeConfig()
-    check_replaceable(target, "config.json")
+    check_replaceable(target, "config.json", inputs=[base_dir, tuned_dir])
     choice = choose(base_dir, tuned_dir, config)
     vocabulary = _rows(base_dir, tuned_dir, choice)
     merged, report = merge_states(read_state(base_dir), read_state(tuned_dir), config, vocabulary=vocabulary)
@@ -221,9 +220,7 @@ def merge_folders(base_dir: Path, tuned_dir: Path, target: Path, config: MergeCo
         report, tokenizer=_side(choice.tokenizer, base_dir), chat_template=_side(choice.template, base_dir),
         dropped_tokens=choice.dropped,
     )  # fmt: skip
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
+    with new_dir(target) as temporary:
         for file in base_dir.iterdir():
             if file.is_file() and file.suffix in (".json", ".jinja", ".model", ".txt") and "index" not in file.name:
                 shutil.copyfile(file, temporary / file.name)
@@ -231,10 +228,6 @@ def merge_folders(base_dir: Path, tuned_dir: Path, target: Path, config: MergeCo
         _adapt_configuration(temporary / "config.json", config, special_ids(choice, base_dir), vocabulary)
         save_file(merged, str(temporary / "model.safetensors"), metadata={"format": "pt"})
         write_json(temporary / REPORT_FILE, report.to_record())
-        temporary.chmod(0o755)
-        replace_dir(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return report
 
 

@@ -118,7 +118,7 @@ def sweep_merge(
 
     if not values or not measures or any(not 0 <= t <= 1 for t in values):
         raise InvalidInput("a sweep needs values of t between 0 and 1 and at least one evaluation")
-    check_replaceable(target, "config.json")
+    check_replaceable(target, "config.json", inputs=[base, tuned])
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     rows: list[SweepRow] = []

@@ -62,6 +62,8 @@ def test_what_a_killed_run_left_is_removed_by_the_next_and_a_living_run_is_left_
 def test_a_body_that_fails_leaves_the_earlier_folder_and_nothing_else(tmp_path: Path) -> None:
     with new_dir(tmp_path / "out") as folder:
         (folder / "a").write_text("first")
+        (folder / "a").chmod(0o600)
+    assert (tmp_path / "out" / "a").stat().st_mode & 0o777 == 0o644  # whoever serves it is somebody else
 
     def failing() -> None:
         with new_dir(tmp_path / "out") as folder:

@@ -217,3 +217,17 @@ def test_a_merge_and_a_sweep_never_replace_a_folder_of_something_else(tmp_path: 
     with pytest.raises(InvalidInput, match="another folder"):
         sweep_merge(tmp_path / "base", tmp_path / "tuned", tmp_path, [0.5], [HeldOutLoss((("a", "b"),))], MergeConfig())
     assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_a_merge_and_a_sweep_never_replace_what_they_read(tmp_path: Path) -> None:
+    for seed, name in enumerate(("base", "tuned")):
+        save(tmp_path / "models" / name, seed)
+        tokenizer(tmp_path / "models" / name)
+    base, tuned = tmp_path / "models" / "base", tmp_path / "models" / "tuned"
+    before = {path: path.read_bytes() for path in (tmp_path / "models").rglob("*") if path.is_file()}
+    for target in (base, tuned, tmp_path / "models", tmp_path / "models" / "base" / ".." / "tuned"):
+        with pytest.raises(InvalidInput, match="holds what is read from"):
+            merge_folders(base, tuned, target)
+        with pytest.raises(InvalidInput, match="holds what is read from"):
+            sweep_merge(base, tuned, target, [0.5], [HeldOutLoss((("a", "b"),))], MergeConfig())
+    assert {path: path.read_bytes() for path in (tmp_path / "models").rglob("*") if path.is_file()} == before

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -186,13 +185,9 @@ def contamination(
 
 
 def _lines(path: Path) -> Iterator[str]:
-    import gzip
+    from sindbad.textfiles import open_text
 
-    from sindbad.errors import NotFound
-
-    if not path.is_file():
-        raise NotFound(f"there is no file {path}")
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+    with open_text(path) as file:
         for line in file:
             yield line.rstrip("\n")
 
@@ -200,8 +195,15 @@ def _lines(path: Path) -> Iterator[str]:
 def _column(path: Path, name: str, first: int | None) -> list[str]:
     """One text a row: a column of TSV or JSONL, or whole lines. Raises InvalidInput when there is no such column."""
     from sindbad.errors import InvalidInput
+    from sindbad.textfiles import json_lines
 
-    lines, form = list(_lines(path)), path.name.removesuffix(".gz").rpartition(".")[2]
+    form = path.name.removesuffix(".gz").rpartition(".")[2]
+    if form == "jsonl":
+        records = [record for _, record in json_lines(path)]
+        if any(not isinstance(record.get(name), str) for record in records):
+            raise InvalidInput(f"{path} has rows without a text {name!r}")
+        return [record[name] for record in records][:first]
+    lines = list(_lines(path))
     if form == "tsv" and lines:
         header = lines[0].split("\t")
         if name not in header:
@@ -211,32 +213,18 @@ def _column(path: Path, name: str, first: int | None) -> list[str]:
         if short := [number for number, row in enumerate(rows, start=2) if len(row) <= place]:
             raise InvalidInput(f"{path}:{short[0]} has no column {name!r}")
         return [row[place] for row in rows][:first]
-    if form == "jsonl":
-        records = [_record(path, number, line) for number, line in enumerate(lines, start=1)]
-        if any(not isinstance(record.get(name), str) for record in records):
-            raise InvalidInput(f"{path} has rows without a text {name!r}")
-        return [record[name] for record in records][:first]
     return lines[:first]
 
 
 def _texts(path: Path) -> Iterator[str]:
     """Every string of a JSONL record joined, or the line."""
-    structured = ".jsonl" in path.name
-    for number, line in enumerate(_lines(path), start=1):
-        yield " ".join(_strings(_record(path, number, line))) if structured else line
+    from sindbad.textfiles import json_lines
 
-
-def _record(path: Path, number: int, line: str) -> dict[str, Any]:
-    """The object of a line. Raises InvalidInput naming the line that holds none."""
-    from sindbad.errors import InvalidInput
-
-    try:
-        found = json.loads(line)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise InvalidInput(f"{path}:{number} is no JSON object")
-    return found
+    if ".jsonl" not in path.name:
+        yield from _lines(path)
+        return
+    for _, record in json_lines(path):
+        yield " ".join(_strings(record))
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -10,7 +10,6 @@ Hub sources are opened by ``datasets`` in streaming mode, at the revision given;
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from typing import Any, Final
 from sindbad.corpus.records import InstructionRecord, Message, Provenance
 from sindbad.corpus.schemas import SCHEMAS, Schema, Skip
 from sindbad.errors import InvalidInput, NotFound
+from sindbad.textfiles import json_lines, open_text
 from sindbad.weights.manifest import file_sha256
 
 HELD_OUT: Final = "EVAL_ONLY"
@@ -185,14 +185,11 @@ def _file(file: Path) -> Iterator[Mapping[str, Any]]:
         for batch in pq.ParquetFile(file).iter_batches(256):
             yield from batch.to_pylist()
         return
-    text = gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8")  # noqa: SIM115
-    with text as stream:
-        if ".jsonl" in file.name:
-            for number, line in enumerate(stream, start=1):
-                if line.strip():
-                    yield _parsed(line, f"{file}:{number}")
-        else:
-            yield from _parsed(stream.read(), str(file))
+    if ".jsonl" in file.name:
+        yield from (row for _, row in json_lines(file))
+        return
+    with open_text(file) as stream:
+        yield from _parsed(stream.read(), str(file))
 
 
 def _parsed(text: str, where: str) -> Any:

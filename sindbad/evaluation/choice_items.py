@@ -16,15 +16,14 @@ An answer that names no option is an error with its line, never a skipped item. 
 
 from __future__ import annotations
 
-import gzip
-import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sindbad.errors import InvalidInput, NotFound
+from sindbad.errors import InvalidInput
+from sindbad.textfiles import json_lines
 
 _LETTER_BEFORE = re.compile(r"^\s*[أابجدهـ]+\s*[).\-]\s*")
 _ARABIC_LETTERS = {"أ": 0, "ا": 0, "ب": 1, "ج": 2, "د": 3, "ه": 4, "هـ": 4}
@@ -49,10 +48,8 @@ def read_choice_items(path: Path, *, first: int | None = None) -> list[ChoiceIte
         NotFound: no such file.
         InvalidInput: a line that is no item of a known set (named), or no item at all.
     """
-    if not path.is_file():
-        raise NotFound(f"there is no file {path}")
     items: list[ChoiceItem] = []
-    for number, record in _records(path):
+    for number, record in json_lines(path):
         try:
             items.append(_item(record, number))
         except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
@@ -62,16 +59,6 @@ def read_choice_items(path: Path, *, first: int | None = None) -> list[ChoiceIte
     if not items:
         raise InvalidInput(f"{path} holds no item")
     return items
-
-
-def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    opener, number = gzip.open if path.suffix == ".gz" else open, 0
-    try:
-        with opener(path, "rt", encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                yield number, json.loads(line)
-    except (ValueError, OSError, EOFError) as error:  # ValueError: no UTF-8, too
-        raise InvalidInput(f"{path}:{max(1, number)} is not JSON: {error}") from error
 
 
 def _item(record: dict[str, Any], number: int) -> ChoiceItem:

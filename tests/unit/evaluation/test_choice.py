@@ -98,7 +98,6 @@ def test_a_passage_stands_before_its_question_in_the_real_arabicmmlu() -> None:
         {"question": "?", "choices": ["a", "b"], "answer": -1},
         {"question": "?", "A": "a", "B": "b", "answer": "D"},
         {"question": "?"},
-        [],
     ],
 )
 def test_a_row_whose_answer_is_no_option_is_named(tmp_path: Path, record: object) -> None:

@@ -120,7 +120,7 @@ def test_held_out_files_that_are_none_say_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_text('{"source": "one"}\nnonsense\n')
     (tmp_path / "c.jsonl").write_text("[1]\n")
     (tmp_path / "d.tsv").write_text("en\tar\n")
-    for name, words in (("a.tsv", "--columns"), ("b.jsonl", "line 2"), ("c.jsonl", "no.* object|not an object"),
+    for name, words in (("a.tsv", "--columns"), ("b.jsonl", "b.jsonl:2"), ("c.jsonl", "no.* object|not an object"),
                         ("d.tsv", "no held-out rows")):  # fmt: skip
         with pytest.raises(InvalidInput, match=words):
             read_held_out(tmp_path / name)

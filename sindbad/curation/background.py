@@ -15,11 +15,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from sindbad.agent.trajectory import Trajectory
+from sindbad.curation.aside import Aside
 from sindbad.curation.curator import Curator
 from sindbad.curation.outcomes import oldest_weights, outcomes_of
 from sindbad.curation.state import UNMEASURED
@@ -30,7 +31,6 @@ from sindbad.training.rollout import Episode, Ticket, episode_seed
 CARRIED_STEPS = 4
 """Steps whose share may be saved up: a sampler that was held up does not flood the policy service afterwards."""
 LONGEST_PAUSE_SECONDS = 60.0
-LEAVING_SECONDS = 10.0
 
 
 class BackgroundConfig(BaseModel):
@@ -57,7 +57,6 @@ class BackgroundCounts:
     questions: int = 0
     attempts: int = 0
     failed: int = 0
-    fault: str = ""
 
 
 @dataclass(slots=True)
@@ -109,7 +108,7 @@ class BackgroundPlan:
             self.held.pop(question_id, None)
 
 
-class BackgroundSampler:
+class BackgroundSampler(Aside):
     """The task around a plan; use as an async context manager around training.
 
     Args:
@@ -119,6 +118,8 @@ class BackgroundSampler:
         keep: gets a question's attempts before its outcome is recorded (called in a thread).
         say: gets a line when the sampler has to stop.
     """
+
+    doing: ClassVar[str] = "background sampling"
 
     def __init__(
         self,
@@ -132,27 +133,14 @@ class BackgroundSampler:
         keep: Callable[[Sequence[Trajectory]], None] | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
+        super().__init__(say)
         self._episode, self._curator, self._question, self._config = episode, curator, question, config
-        self._stage, self._seed, self._keep, self._say = stage, seed, keep, say
+        self._stage, self._seed, self._keep = stage, seed, keep
         self._gate = asyncio.Semaphore(config.in_flight)
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
         self._failures = 0
         self.plan = BackgroundPlan(config)
         self.counts = BackgroundCounts()
-
-    async def __aenter__(self) -> BackgroundSampler:
-        self._task = asyncio.create_task(self._run(), name="background-sampler")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Give up what is in hand. An attempt that does not let itself be cancelled is left behind after a while."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task}, timeout=LEAVING_SECONDS)
-            self._task = None
 
     # ---- what training tells; returns at once
     def grant(self, attempts: int) -> None:
@@ -171,14 +159,9 @@ class BackgroundSampler:
 
     # ---- the task
     async def _run(self) -> None:
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(self.plan.at_once):
-                    group.create_task(self._work())
-        except Exception as error:
-            first = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
-            self.counts.fault = repr(first)
-            self._say(f"background sampling stopped, training goes on: {first!r}")
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self.plan.at_once):
+                group.create_task(self._work())
 
     async def _work(self) -> None:
         while True:
@@ -243,5 +226,5 @@ class BackgroundSampler:
         return (
             figures
             | ({"failed": counts.failed} if counts.failed else {})
-            | ({"fault": counts.fault} if counts.fault else {})
+            | ({"fault": self.fault} if self.fault else {})
         )

@@ -12,18 +12,18 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from types import TracebackType
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from sindbad.agent.trajectory import Trajectory
+from sindbad.curation.aside import Aside
 from sindbad.curation.curator import Curator
 from sindbad.curation.feedback import DemandConfig, FailureTally, demand_of
 from sindbad.questions.demand import Demand
 from sindbad.questions.mixture import SynthesisConfig
 from sindbad.questions.question import Question
 
-LEAVING_SECONDS = 10.0
 WAITING_STEPS = 8
 """Steps whose attempts may wait to be counted; where counting lags further behind, the oldest are not counted."""
 Generator = Callable[[Demand, int], Sequence[Question]]
@@ -47,8 +47,13 @@ class TargetedConfig(BaseModel):
     """Of walks and choices."""
 
 
-class TargetedSynthesis:
-    """Counts failures since the last demand; every refresh of the curator starts one synthesis."""
+class TargetedSynthesis(Aside):
+    """Counts failures since the last demand; every refresh of the curator starts one synthesis.
+
+    A thread that still generates when the block is left ends by itself, unheard.
+    """
+
+    doing: ClassVar[str] = "targeted synthesis"
 
     def __init__(
         self,
@@ -59,35 +64,16 @@ class TargetedSynthesis:
         *,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._curator, self._question, self._generate, self._config, self._say = (
-            curator,
-            question,
-            generate,
-            config,
-            say,
-        )
+        super().__init__(say)
+        self._curator, self._question, self._generate, self._config = curator, question, generate, config
         self._tally, self._asked = FailureTally(), False
         self._steps: deque[Sequence[Trajectory]] = deque(maxlen=WAITING_STEPS)
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
         self._answered = self._last_refresh()
 
     def _last_refresh(self) -> int:
         change = self._curator.state.last_change
         return change.number if change is not None else -1
-
-    async def __aenter__(self) -> TargetedSynthesis:
-        self._task = asyncio.create_task(self._run(), name="targeted-synthesis")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Give up what is not finished; a thread that still generates is left to end by itself, unheard."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task}, timeout=LEAVING_SECONDS)
-            self._task = None
 
     def observe(self, trajectories: Sequence[Trajectory]) -> None:
         """Take in a step's judged attempts, and look whether the curator refreshed. Returns at once."""
@@ -98,16 +84,13 @@ class TargetedSynthesis:
         self._wake.set()
 
     async def _run(self) -> None:
-        try:
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                await self._count()
-                if self._asked:
-                    self._asked = False
-                    await self._synthesise()
-        except Exception as error:
-            self._say(f"targeted synthesis stopped, training goes on: {error!r}")
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self._count()
+            if self._asked:
+                self._asked = False
+                await self._synthesise()
 
     async def _count(self) -> None:
         while self._steps:

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sindbad.curation.curator import Curator
@@ -61,6 +61,7 @@ def test_few_attempts_mean_nothing_and_a_strangers_kind_cannot_be_asked_for() ->
     assert demand_of(tally(counts, {CHAIN: 3, strange: 40})) == Demand((), 0.5)
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.tuples(st.sampled_from(["chain", "reverse"]), st.integers(2, 4), st.sampled_from(["", "semantic"])),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sindbad.agent.trajectory import Step, Termination, Trajectory
@@ -222,6 +222,7 @@ STEPS = st.lists(
 ENDINGS = st.sampled_from(list(Termination))
 
 
+@settings(deadline=None)
 @given(STEPS, ENDINGS, st.sampled_from([None, "?", "Zosali Jam", "Jam"]), st.booleans())
 def test_every_failed_attempt_has_one_primary_cause_and_no_cause_twice(
     steps: list[Step], termination: Termination, said: str | None, format_ok: bool
@@ -235,6 +236,7 @@ def test_every_failed_attempt_has_one_primary_cause_and_no_cause_twice(
     assert not set(failure.missing) & set(failure.lost)
 
 
+@settings(deadline=None)
 @given(STEPS, ENDINGS)
 def test_showing_the_evidence_at_the_end_leaves_no_miss_and_no_loss(
     steps: list[Step], termination: Termination
@@ -246,6 +248,7 @@ def test_showing_the_evidence_at_the_end_leaves_no_miss_and_no_loss(
     assert failure.primary not in {FailureClass.RETRIEVAL_MISS, FailureClass.SUMMARY_LOST_FACT}
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_without_a_summary_no_summary_lost_anything(steps: list[Step]) -> None:
     kept = [step for step in steps if step.kind != "summary"]
@@ -255,12 +258,14 @@ def test_without_a_summary_no_summary_lost_anything(steps: list[Step]) -> None:
     assert FailureClass.SUMMARY_LOST_FACT not in failure.causes
 
 
+@settings(deadline=None)
 @given(STEPS, st.sampled_from([str.upper, str.lower, lambda text: text.replace(" ", "  ")]))
 def test_case_and_spaces_of_what_was_observed_change_nothing(steps: list[Step], changed: object) -> None:
     other = [replace(step, observation=changed(step.observation)) for step in steps]  # type: ignore[operator]
     assert classify(attempt(ENGLISH, steps, said="?"), ENGLISH) == classify(attempt(ENGLISH, other, said="?"), ENGLISH)
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_arabic_marks_and_letter_forms_of_what_was_observed_change_nothing(steps: list[Step]) -> None:
     arabic = [

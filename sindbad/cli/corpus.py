@@ -245,7 +245,12 @@ def _connection(
     named = {"service": service or [], "endpoint": endpoint, "endpoint_model": endpoint_model,
              "model": str(model) if model else None}  # fmt: skip
     values = {**settings, **{key: value for key, value in named.items() if value}}
-    return resolve(Connection, values, source="the translator").checked()
+    connection = resolve(Connection, values, source="the translator").checked()
+    if connection.model is not None:
+        from sindbad.weights.folder import check_model_folder
+
+        check_model_folder(connection.model)
+    return connection
 
 
 def _style(connection: Connection) -> str:

@@ -83,7 +83,13 @@ def quantize(
     config = QuantizeConfig.model_validate({**asked, "any_architecture": any_architecture})
     source, _, target = languages.partition("-")
     try:
-        rows = _held_out(evaluate, columns, limit)  # read first: a typo in the file should not cost a quantisation
+        rows = _held_out(evaluate, columns, limit)  # first: a typo there should not cost a quantisation
+        if rows:
+            from sindbad.quantize.agreement import AgreementConfig, check_asking, compare_folders
+
+            chosen = {"style": style.value, "source_language": source, "target_language": target}
+            asking = AgreementConfig.model_validate({**chosen, "max_tokens": max_tokens, "device": device})
+            check_asking(asking)
         report = quantise_folder(model, out, config, licence=licence)
         typer.echo(
             f"{len(report.layers)} Linear layers as {report.scheme.value} by {report.backend}: "
@@ -93,10 +99,6 @@ def quantize(
         )
         agreement = None
         if rows:
-            from sindbad.quantize.agreement import AgreementConfig, compare_folders
-
-            chosen = {"style": style.value, "source_language": source, "target_language": target}
-            asking = AgreementConfig.model_validate({**chosen, "max_tokens": max_tokens, "device": device})
             agreement = compare_folders(model, out, rows, asking)
             typer.echo(
                 f"{agreement.rows} held-out rows: KL {agreement.kl_mean.value:.2e} nats, same next token "

@@ -87,6 +87,21 @@ class Agreement:
         return self.chrf_quantised - self.chrf_original
 
 
+def check_asking(config: AgreementConfig) -> None:
+    """Raise InvalidInput for languages without a prompt and a device that is not here, before hours of work."""
+    import torch
+
+    from sindbad.translation.prompts import language_name
+
+    if config.style != "none":
+        language_name(config.source_language)
+        language_name(config.target_language)
+    try:
+        torch.empty(1, device=config.device)
+    except (RuntimeError, AssertionError) as error:  # torch's way of saying that it was built without CUDA
+        raise InvalidInput(f"there is no device {config.device!r} here: {str(error).splitlines()[0]}") from error
+
+
 def compare_folders(
     original: Path, quantised: Path, rows: Sequence[HeldOut], config: AgreementConfig | None = None
 ) -> Agreement:

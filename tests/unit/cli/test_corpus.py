@@ -84,6 +84,7 @@ def test_what_is_missing_on_the_command_line_is_told(tmp_path: Path) -> None:
     assert "name one translator" in str(RUN.invoke(app, base).exception)
     unnamed = RUN.invoke(app, [*base, "--translator", "127.0.0.1:1"])
     assert "--revision" in str(unnamed.exception)
+    assert "not a model folder" in str(RUN.invoke(app, [*base, "--model", str(tmp_path)]).exception)
     assert "holds no job" in str(RUN.invoke(app, ["corpus", "status", str(tmp_path / "nothing")]).exception)
     assert "known: openorca" in str(RUN.invoke(app, [*base[:4], "orca=x", *base[5:]]).exception)
 

@@ -11,7 +11,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from pipelines.crew import CrewSettings, crews, tool_client
-from pipelines.questions import evenly_by_language
 from pipelines.stage import Stage
 from sindbad import atomic
 from sindbad.agent.agent import Agent
@@ -21,6 +20,7 @@ from sindbad.clients import ToolClient
 from sindbad.errors import InvalidInput
 from sindbad.evaluation.agent import EvaluationConfig
 from sindbad.evaluation.gap import measure_gap
+from sindbad.evaluation.sets.question_set import evenly_by_language
 from sindbad.judging.verdict import Judge
 from sindbad.questions.question import Question
 from sindbad.tools.environment import Purpose

@@ -34,10 +34,10 @@ async def measure(stage_json: str, questions_path: str, policy_path: str, outcom
 
     from pipelines.crew import judged_episode, serve
     from pipelines.outcomes import identity_of, write_outcomes
-    from pipelines.questions import evenly_by_language
     from pipelines.stage import running
     from sindbad.evaluation.agent import EvaluationConfig, evaluate_agent
     from sindbad.evaluation.folder import write_result
+    from sindbad.evaluation.sets.question_set import evenly_by_language
     from sindbad.questions.store import load_questions
     from sindbad.tools.environment import Purpose
 

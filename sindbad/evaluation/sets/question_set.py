@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import chain, zip_longest
 
 from sindbad.errors import InvalidInput
 from sindbad.questions.question import Question
@@ -92,13 +93,5 @@ def evenly_by_language(questions: Sequence[Question], count: int) -> list[Questi
     by_language: dict[str, list[Question]] = {}
     for question in questions:
         by_language.setdefault(question.language, []).append(question)
-    queues = [iter(by_language[language]) for language in sorted(by_language)]
-    taken: list[Question] = []
-    while queues and len(taken) < count:
-        for queue in list(queues):
-            found = next(queue, None)
-            if found is None:
-                queues.remove(queue)
-            elif len(taken) < count:
-                taken.append(found)
-    return taken
+    turns = zip_longest(*(by_language[language] for language in sorted(by_language)))
+    return [question for question in chain.from_iterable(turns) if question is not None][:count]

@@ -30,10 +30,14 @@ class Working(Aside):
 async def test_leaving_the_block_by_an_error_cancels_the_task_and_says_nothing() -> None:
     said: list[str] = []
     work = Working(None, said)
-    with pytest.raises(KeyError, match="training"):
+
+    async def training() -> None:
         async with work:
             await work.began.wait()
             raise KeyError("training")
+
+    with pytest.raises(KeyError, match="training"):
+        await training()
     assert work.cancelled
     assert said == []
     assert work.fault == ""

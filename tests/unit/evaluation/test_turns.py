@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from pipelines.questions import evenly_by_language
+from sindbad.evaluation.sets.question_set import evenly_by_language
 from sindbad.questions.question import Clue, Question
 
 

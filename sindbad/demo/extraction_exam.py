@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from sindbad.demo.exam_table import markdown, share
 from sindbad.demo.extractions import ExtractionCase, draw_cases
 from sindbad.engines.threads import calm_threads
 from sindbad.graph.extraction import Extraction, Extractor, ParserExtractor
@@ -68,12 +69,7 @@ class ExtractionReport:
 
     def table(self) -> str:
         """Markdown, a column a language and kind of page."""
-        head = "| | " + " | ".join(f"{get_pack(code).name}, {kind}" for code, kind in self.scores) + " |"
-        rows = [
-            "| " + " | ".join([text, *(_cell(getattr(score, name)) for score in self.scores.values())]) + " |"
-            for name, text in _ROWS.items()
-        ]
-        return "\n".join([head, "|---" * (len(self.scores) + 1) + "|", *rows])
+        return markdown({f"{get_pack(code).name}, {kind}": score for (code, kind), score in self.scores.items()}, _ROWS)
 
 
 _ROWS: Final = {
@@ -90,10 +86,6 @@ _ROWS: Final = {
     "refused": "statements refused by the check, a page",
     "unread": "pages whose reply could not be read",
 }
-
-
-def _cell(value: float) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 async def measure(extractor: Extractor, cases: Sequence[ExtractionCase]) -> ExtractionScore:
@@ -123,11 +115,11 @@ def score(cases: Sequence[ExtractionCase], ours: Sequence[Extraction], theirs: S
         parser_recall=parser_recall,
         parser_f1=parser_f1,
         agreement=len(both) / either if either else 0.0,
-        agreed_sentence=_share([left == right for left, right in both]),
-        sentence=_share([left == right for left, right in true]),
-        main=_share([_main(one) == _true_main(case) for one, case in zip(ours, cases, strict=True)]),
+        agreed_sentence=share([left == right for left, right in both]),
+        sentence=share([left == right for left, right in true]),
+        main=share([_main(one) == _true_main(case) for one, case in zip(ours, cases, strict=True)]),
         refused=sum(sum(one.dropped.values()) for one in ours) / max(1, len(cases)),
-        unread=_share([bool(one.failure) for one in ours]),
+        unread=share([bool(one.failure) for one in ours]),
     )
 
 
@@ -153,10 +145,6 @@ def _main(one: Extraction) -> tuple[str, str]:
 def _true_main(case: ExtractionCase) -> tuple[str, str]:
     first = case.statements[0]
     return first.subject, first.object
-
-
-def _share(hits: Sequence[bool]) -> float:
-    return sum(hits) / len(hits) if hits else 0.0
 
 
 def examine_extractor(

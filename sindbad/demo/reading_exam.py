@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from sindbad.demo.exam_table import markdown, share
 from sindbad.demo.readings import Case, draw_cases
 from sindbad.engines.threads import calm_threads
 from sindbad.languages import LANGUAGES, get_pack
@@ -65,12 +66,7 @@ class ReadingReport:
 
     def table(self) -> str:
         """Markdown, a column a language."""
-        head = "| | " + " | ".join(get_pack(code).name for code in self.scores) + " |"
-        rows = [
-            "| " + " | ".join([text, *(_cell(getattr(score, name)) for score in self.scores.values())]) + " |"
-            for name, text in _ROWS.items()
-        ]
-        return "\n".join([head, "|---" * (len(self.scores) + 1) + "|", *rows])
+        return markdown({get_pack(code).name: score for code, score in self.scores.items()}, _ROWS)
 
 
 _ROWS: Final = {
@@ -86,10 +82,6 @@ _ROWS: Final = {
     "only_model": "stated: only the model is exact (pages)",
     "only_rule": "stated: only the rule is exact (pages)",
 }
-
-
-def _cell(value: float) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 async def measure(reader: PageReader, cases: Sequence[Case]) -> Score:
@@ -111,13 +103,13 @@ def score(cases: Sequence[Case], readings: Sequence[Reading], by_rule: Sequence[
     return Score(
         pages=len(cases),
         stated=len(stated),
-        by_model=_share([reading.by == "model" for reading in readings]),
-        states=_share([set(cases[number].evidence) <= set(said[number]) for number in stated]),
-        exact=_share(list(right.values())),
-        silent=_share([not said[number] for number in others]),
-        summary=_share([reading.summary == case.summary for reading, case in zip(readings, cases, strict=True)]),
-        rule_exact=_share(list(rule_right.values())),
-        agreement=_share([said[number] == theirs[number] for number in stated]),
+        by_model=share([reading.by == "model" for reading in readings]),
+        states=share([set(cases[number].evidence) <= set(said[number]) for number in stated]),
+        exact=share(list(right.values())),
+        silent=share([not said[number] for number in others]),
+        summary=share([reading.summary == case.summary for reading, case in zip(readings, cases, strict=True)]),
+        rule_exact=share(list(rule_right.values())),
+        agreement=share([said[number] == theirs[number] for number in stated]),
         only_model=sum(right[number] and not rule_right[number] for number in stated),
         only_rule=sum(rule_right[number] and not right[number] for number in stated),
     )
@@ -160,10 +152,6 @@ def _room(case: Case) -> int:
 
 def _sentences(evidence: str, language: str) -> list[str]:
     return [part for chunk in evidence.split(GAP.strip()) for part in get_pack(language).split_sentences(chunk)]
-
-
-def _share(hits: Sequence[bool]) -> float:
-    return sum(hits) / len(hits) if hits else 0.0
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

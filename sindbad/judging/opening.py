@@ -132,7 +132,8 @@ async def _endpoint(spec: JudgeSpec) -> AsyncIterator[Judge]:
     from sindbad.judging.llm import TextJudge
 
     async with ChatCompletions(OpenAISettings(base_url=spec.target, model=spec.extra)) as model:
-        yield TextJudge(model, deadline_seconds=model.settings.deadline_seconds)
+        # the client ends first: it knows why there was no reply
+        yield TextJudge(model, deadline_seconds=2 * model.settings.deadline_seconds)
 
 
 @asynccontextmanager

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sindbad.errors import Corrupt, InvalidInput
+from sindbad.clients import openai
+from sindbad.errors import Corrupt, InvalidInput, Unavailable
 from sindbad.evaluation.judges import ALL, judge_figures, judge_table, kappa, measure_judge
 from sindbad.evaluation.labelled import LabelledSet, labelled_set
 from sindbad.judging import ExactJudge, JudgeRequest, Verdict
@@ -148,3 +150,12 @@ def test_a_set_without_anything_to_judge_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="no answer"):
         labelled_set(str(path), 5)
     assert LabelledSet("s", (), "t").left_out == 0
+
+
+async def test_a_judge_at_an_endpoint_that_is_down_says_that_it_cannot_be_reached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(openai, "OpenAISettings", partial(openai.OpenAISettings, deadline_seconds=0.5))
+    async with open_judge(parse_judge("openai:http://127.0.0.1:9/v1#m")) as judge:
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            await judge.judge(JudgeRequest("Where?", "Tavel", "Tavel", "en"))

@@ -125,7 +125,10 @@ def override(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, An
                 raise InvalidInput(f"{path}: {key} is not a mapping", reason="CONFIGURATION")
             # A YAML alias is the same object in several places: a copy, so that only the place named here changes.
             place[key] = place = dict(inner)
-        place[last] = yaml.safe_load(text)
+        try:
+            place[last] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InvalidInput(f"{assignment!r}: no YAML ({_line(error)})", reason="CONFIGURATION") from error
     return values
 
 

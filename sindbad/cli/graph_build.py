@@ -105,7 +105,7 @@ def build(
     from sindbad.graph.build import BuildBudget, Growth
     from sindbad.tools.environment import Scope
 
-    names = [line.strip() for line in seeds.read_text("utf-8").splitlines() if line.strip()]
+    names = _seed_names(seeds)
     if sum(source is not None and source != [] for source in (run, search_at, index)) != 1:
         raise InvalidInput("name one of --run, --services and --index: where the tools are")
     budget = BuildBudget(
@@ -270,6 +270,15 @@ class _Build:
         save_graph(result.graph, self._out, made_by={**made, **record["build"]}, rejected=result.report.refused)
         atomic.write_json(self._beside / "report.json", {**made, **record})
         _tell(result, columns)
+
+
+def _seed_names(file: Path) -> list[str]:
+    from sindbad.errors import InvalidInput
+
+    try:
+        return [line.strip() for line in file.read_text("utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{file} is not UTF-8 text ({error}); give a name or a URL a line") from error
 
 
 @asynccontextmanager

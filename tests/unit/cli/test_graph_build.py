@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from sindbad.cli.graph import app
 from sindbad.demo.world import World, build_world
-from sindbad.errors import SindbadError
+from sindbad.errors import InvalidInput, SindbadError
 from sindbad.graph.store import load_graph
 from sindbad.languages import LANGUAGES
 from sindbad.retrieval import index
@@ -85,3 +85,14 @@ def test_a_journal_of_another_corpus_is_refused(folder: Path, tmp_path: Path) ->
     said = build(folder, tmp_path / "g", *options, "--corpus", "w0008")
     assert isinstance(said.exception, SindbadError)
     assert "belongs to another build" in said.exception.message
+
+
+def test_seeds_that_are_no_text_are_one_sentence(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "seeds.txt").write_bytes(b"\xff\xfe")
+    done = CliRunner().invoke(
+        app, ["build", "--seeds", str(tmp_path / "seeds.txt"), "--out", str(tmp_path / "g"),
+              "--index", str(folder / "index")]
+    )  # fmt: skip
+    assert done.exit_code == 1
+    assert isinstance(done.exception, InvalidInput), done.output
+    assert "not UTF-8" in done.exception.message

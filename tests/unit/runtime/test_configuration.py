@@ -116,3 +116,11 @@ def _await_line(log: Path, text: str, process: subprocess.Popen[bytes]) -> None:
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_value_or_a_file_that_is_no_yaml_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_bytes(b"\xff")
+    for fails in (lambda: override({}, ["a=["]), lambda: read_mapping(tmp_path / "bad.yaml")):
+        with pytest.raises(InvalidInput, match="YAML") as told:
+            fails()
+        assert "\n" not in told.value.message

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import platform
 import time
@@ -32,6 +33,7 @@ from sindbad.corpus.translators import Outcome, RecordTranslator
 from sindbad.errors import InvalidInput, SindbadError
 from sindbad.translation.glossary import Glossary
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 P = ParamSpec("P")
 Progress = Callable[[Attempt], None]
@@ -123,7 +125,7 @@ class Worker:
         self._book_lock = asyncio.Lock()
         self._slots = asyncio.Semaphore(self.settings.in_flight)
         self._open: dict[int, _Open] = {}
-        self._alive = time.monotonic()
+        self._alive, self._waiting = time.monotonic(), False
         self._failure: Exception | None = None
 
     async def run(self, current: Round) -> Tally:
@@ -330,8 +332,11 @@ class Worker:
                 away = time.monotonic() - self._alive
                 if not error.retryable or away > self.settings.engine_patience_seconds:
                     raise
+                if not self._waiting:
+                    log.warning("waiting up to %g s: %s", self.settings.engine_patience_seconds, error.message)
+                self._waiting = True
             else:
-                self._alive = time.monotonic()
+                self._alive, self._waiting = time.monotonic(), False
                 return answer
             await asyncio.sleep(pause)
             pause = min(5.0, pause * 2)

@@ -155,7 +155,9 @@ async def test_a_row_that_the_engine_calls_invalid_is_a_rejected_row_and_the_oth
     assert (done.kept, done.dropped) == (4, {"refused": 1})
 
 
-async def test_an_engine_that_is_away_for_a_while_costs_nothing(tmp_path: Path) -> None:
+async def test_an_engine_that_is_away_for_a_while_costs_nothing_and_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     class Restarting(Perfect):
         down = 6
 
@@ -168,6 +170,9 @@ async def test_an_engine_that_is_away_for_a_while_costs_nothing(tmp_path: Path) 
     model = Restarting()
     done = await translate_corpus(job(local_store(tmp_path)), records(5), model, settings=FAST)
     assert (done.kept, len(model.asked)) == (5, 5)
+    assert [one.getMessage() for one in caplog.records if one.name == "sindbad.corpus.worker"] == [
+        "waiting up to 600 s: connection refused"
+    ]
 
 
 async def test_an_engine_that_failed_ends_the_worker_and_what_was_done_is_kept(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sindbad.errors import InvalidInput
+from sindbad.errors import InvalidInput, Unavailable
 from sindbad.graph.build_assembly import (
     PageReading,
     assemble,
@@ -206,7 +206,7 @@ async def build_graph(
         extractor: belongs to the caller; by default the parser of the language packs' sentences.
         journal: finished calls, for a build that goes on after a kill.
 
-    Raises InvalidInput if there is no seed, or none of them could be read.
+    Raises InvalidInput if there is no seed, or none of them could be read; Unavailable if the tools failed before.
     """
     chosen = extractor or ParserExtractor(tuple(dict.fromkeys((scope.language, *languages))))
     errands = Errands(environment, chosen, budget, journal)
@@ -309,6 +309,8 @@ class _Builder:
             elif not await self._search_anything():
                 break
         if not self._pages:
+            if self._errands.counts.gave_up:
+                raise Unavailable("the tools failed before a page was read; start their service and build again")
             raise InvalidInput(f"none of the seeds {list(seeds)[:3]} could be read in {self._scope.corpus!r}")
 
     def _draw(self, steps: int) -> tuple[list[str], list[str]]:

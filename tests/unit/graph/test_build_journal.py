@@ -139,6 +139,8 @@ async def test_tools_that_go_down_end_the_build_with_what_it_has_and_a_restart_a
     assert list(whole.graph.to_records()) == list(expected.graph.to_records())
     with pytest.raises(Unavailable):
         await build(Counting(environment, fail_from=15), world, None, CountingExtractor())
+    with pytest.raises(Unavailable, match="start their service"):
+        await build(Counting(environment, fail_from=1), world, None, CountingExtractor(), **limits)
 
 
 async def test_pages_that_do_not_exist_are_answers_and_not_tools_that_are_down(world: World, tmp_path: Path) -> None:

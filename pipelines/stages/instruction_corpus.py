@@ -57,7 +57,7 @@ async def translate(
     from pipelines.stage import running
     from sindbad import atomic
     from sindbad.corpus.address import Identity
-    from sindbad.corpus.connect import Connection, connected
+    from sindbad.corpus.connect import Connection, connected, model_revision
     from sindbad.corpus.export import export, inherited
     from sindbad.corpus.job import Job, JobSpec, local_store
     from sindbad.corpus.ledger import Attempt
@@ -66,8 +66,8 @@ async def translate(
     from sindbad.corpus.waterfall import measure
     from sindbad.corpus.waterfall import write as write_waterfall
     from sindbad.errors import InvalidInput
+    from sindbad.quantize.loading import quantisation_name
     from sindbad.translation.small_models import prompt_style
-    from sindbad.weights.manifest import file_sha256
 
     with running(stage_json, data_path, translator_path) as stage:
         settings, model, out = stage.parse(InstructionSettings), Path(translator_path), Path(translated_path)
@@ -76,7 +76,8 @@ async def translate(
         requests = [replace(one, path=Path(data_path) / one.path) if one.path else one for one in requests]
         connection = Connection(model=model, settings=settings.translator)
         identity = Identity(
-            revision=file_sha256(model / "model.safetensors"), decoding=settings.translator.decoding(),
+            revision=model_revision(model), quantisation=quantisation_name(model),
+            decoding=settings.translator.decoding(),
             licence=json.loads((model / "licence.json").read_text("utf-8"))["licence"], unit="message",
             style=prompt_style(model, settings.translator.style),
         )  # fmt: skip

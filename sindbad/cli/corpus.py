@@ -262,14 +262,12 @@ def _style(connection: Connection) -> str:
 
 
 def _revision(model: Path | None) -> str:
-    from sindbad.corpus.address import digest
+    from sindbad.corpus.connect import model_revision
     from sindbad.errors import InvalidInput
-    from sindbad.weights.manifest import file_sha256
 
     if model is None:
         raise InvalidInput("name the weights with --revision: two models must never share content addresses")
-    files = sorted(path for path in model.glob("*") if path.suffix in (".safetensors", ".json", ".jinja"))
-    return digest([[path.name, file_sha256(path)] for path in files])
+    return model_revision(model)
 
 
 def _quantisation(model: Path | None) -> str:

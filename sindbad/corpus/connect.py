@@ -69,6 +69,15 @@ class Connection(BaseModel):
         return self
 
 
+def model_revision(folder: Path) -> str:
+    """Names the weights, configuration, tokenizer and template of a model folder by their content."""
+    from sindbad.corpus.address import digest
+    from sindbad.weights.manifest import file_sha256
+
+    files = sorted(path for path in folder.glob("*") if path.suffix in (".safetensors", ".json", ".jinja"))
+    return digest([[path.name, file_sha256(path)] for path in files])
+
+
 @asynccontextmanager
 async def connected(connection: Connection, identity: Identity) -> AsyncIterator[RecordTranslator]:
     """The translator for as long as the block runs. Raises NotFound, InvalidInput for what cannot be reached at all."""

@@ -8,7 +8,6 @@ two sides: a translator sees those as sentinels and would learn to lose them).
 from __future__ import annotations
 
 import csv
-import gzip
 import json
 import random
 from collections import Counter
@@ -23,6 +22,7 @@ from sindbad.corpus.filters import Pair as JudgedPair
 from sindbad.corpus.sources import HELD_OUT
 from sindbad.errors import InvalidInput, NotFound
 from sindbad.retrieval.analysis import evaluation
+from sindbad.textfiles import json_lines, open_text
 from sindbad.translation.judges import aligned_sentences
 from sindbad.translation.kinds import SpanKind
 from sindbad.translation.numbers import value
@@ -83,22 +83,11 @@ def read_parallel(root: Path, file: ParallelFile, *, training: bool) -> list[Pai
 
 
 def _rows(path: Path) -> Iterator[Mapping[str, object]]:
-    with (
-        gzip.open(path, "rt", encoding="utf-8", newline="")
-        if path.suffix == ".gz"
-        else path.open(encoding="utf-8", newline="") as file
-    ):
-        if ".jsonl" not in path.name:
-            yield from csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-            return
-        for number, line in enumerate(file, start=1):
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise InvalidInput(f"{path}:{number} is not JSON: {error}") from error
-            if not isinstance(row, dict):
-                raise InvalidInput(f"{path}:{number} is no JSON object")
-            yield row
+    if ".jsonl" in path.name:
+        yield from (row for _, row in json_lines(path))
+        return
+    with open_text(path, newline="") as file:
+        yield from csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
 
 
 def prepare(

@@ -42,8 +42,11 @@ def test_what_is_wrong_with_a_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="jsonl:2 is no JSON object"):
         read_parallel(tmp_path, file("a.jsonl"), training=True)
     (tmp_path / "a.jsonl").write_text('{"en": \n', "utf-8")
-    with pytest.raises(InvalidInput, match="jsonl:1 is not JSON"):
+    with pytest.raises(InvalidInput, match="jsonl:1 is no JSON object"):
         read_parallel(tmp_path, file("a.jsonl"), training=True)
+    (tmp_path / "a.tsv").write_bytes("en\tar\nA\tب\n".encode("cp1256"))
+    with pytest.raises(InvalidInput, match="is no UTF-8 text"):
+        read_parallel(tmp_path, file("a.tsv"), training=True)
 
 
 def test_a_file_for_measuring_is_never_trained_on(tmp_path: Path) -> None:

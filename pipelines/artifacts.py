@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,14 +39,8 @@ def resolve_source(source: str) -> Path:
 
 def copy_model(source: Path, target: Path) -> dict[str, float]:
     """Copy a model folder atomically; returns its size."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
+    with atomic.new_dir(target) as temporary:
         shutil.copytree(source, temporary, dirs_exist_ok=True)
-        temporary.chmod(0o755)
-        atomic.replace_dir(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return {"bytes": float(sum(file.stat().st_size for file in target.rglob("*") if file.is_file()))}
 
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -79,9 +77,7 @@ def write_dataset(
     Raises InvalidInput where nothing was kept (there is no empty set), and for a folder of something else.
     """
     atomic.check_replaceable(folder, LINEAGE)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with atomic.new_dir(folder) as temporary:
         contents = _write_trajectories(temporary, trajectories, tokenizer, tools)
         if not contents.groups:
             raise InvalidInput("nothing was kept, so there is no set to write; see what the filters refused")
@@ -89,10 +85,6 @@ def write_dataset(
         atomic.write_json(temporary / "counts.json", counts.to_record())
         atomic.write_json(temporary / LINEAGE, record)
         atomic.write_text(temporary / "README.md", card(contents, counts, record))
-        temporary.chmod(0o755)
-        atomic.replace_dir(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 

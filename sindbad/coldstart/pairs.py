@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -170,9 +168,7 @@ def write_pairs(
         InvalidInput: no pair was kept, or ``folder`` holds something else.
     """
     atomic.check_replaceable(folder, COUNTS)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with atomic.new_dir(folder) as temporary:
         with (temporary / "pairs.jsonl").open("w", encoding="utf-8") as file:
             for start in range(0, len(pairs), SHARD):
                 _write_part(temporary, pairs[start : start + SHARD], student, file, counts)
@@ -181,10 +177,6 @@ def write_pairs(
         lines = hashlib.sha256((temporary / "pairs.jsonl").read_bytes()).hexdigest()
         record = {"sindbad": __version__, **lineage, "pairs_sha256": lines}
         atomic.write_json(temporary / COUNTS, {**asdict(counts), "lineage": record})
-        temporary.chmod(0o755)
-        atomic.replace_dir(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sindbad.atomic import replace_dir, write_text
+from sindbad.atomic import new_dir, write_text
 from sindbad.demo.tokenizer import save_tokenizer
 from sindbad.engines.threads import calm_threads
 
@@ -29,17 +28,12 @@ def save_model(model: Any, directory: Path, card: str = "") -> None:
     """Write a model folder in bfloat16 (half the bytes; float32 in memory), atomically."""
     import torch
 
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     stored = copy.deepcopy(model).to(torch.bfloat16)
-    stored.save_pretrained(temporary)
-    save_tokenizer(temporary)
-    if card:
-        write_text(temporary / "MODEL_CARD.md", card)
-    for file in temporary.iterdir():
-        file.chmod(0o644)
-    temporary.chmod(0o755)
-    replace_dir(temporary, directory)
+    with new_dir(directory) as temporary:
+        stored.save_pretrained(temporary)
+        save_tokenizer(temporary)
+        if card:
+            write_text(temporary / "MODEL_CARD.md", card)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import random
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from typing import Any
 
 import torch
 
-from sindbad.atomic import replace_dir
+from sindbad.atomic import new_dir
 from sindbad.errors import InvalidInput
 from sindbad.training.checkpoint import latest_checkpoint, restore, save_checkpoint
 from sindbad.training.configuration import RunPaths as RunPaths
@@ -196,16 +195,10 @@ def load_causal_lm(model_dir: str | Path) -> Any:
 
 def save_model_folder(model: Any, tokenizer_from: Path, target: Path, *, dtype: torch.dtype | None = None) -> Path:
     """Write a model folder atomically: weights and configuration, and the tokenizer's files of ``tokenizer_from``."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
+    with new_dir(target) as temporary:
         state = None if dtype is None else {name: value.to(dtype) for name, value in model.state_dict().items()}
         model.save_pretrained(str(temporary), state_dict=state)
         copy_tokenizer(tokenizer_from, temporary)
-        temporary.chmod(0o755)
-        replace_dir(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return target
 
 

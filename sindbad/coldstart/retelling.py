@@ -13,7 +13,7 @@ from sindbad.agent.chat import IM_END, ChatTokenizer
 from sindbad.agent.config import AgentConfig, Paradigm
 from sindbad.agent.parsing import split_tags
 from sindbad.agent.react import Episode, Task
-from sindbad.agent.resum import ReSumEpisode
+from sindbad.agent.recorded import RecordedEpisode
 from sindbad.agent.summarize import Summary, Writer
 from sindbad.agent.trajectory import Step, Trajectory
 from sindbad.engines.protocol import Completion, FinishReason
@@ -25,18 +25,6 @@ class DoesNotFit(PolicyFailure):
     """Told with these thoughts the attempt runs into a limit, or its parts no longer follow each other."""
 
     default_reason = "DOES_NOT_FIT"
-
-
-class _Recorded(ReSumEpisode):
-    """Restarts where the recording did, whatever the trigger says."""
-
-    restart_next = False
-
-    def _make_room(self) -> None:
-        if self.restart_next:
-            self._triggered = True
-        else:
-            self._continue()
 
 
 def retell(
@@ -56,13 +44,11 @@ def retell(
     """
     if config.paradigm is Paradigm.RECENT_HISTORY and len(source.segments) > 1:
         raise DoesNotFit(f"{source.trajectory_id}: a cut history can't be told again")
-    episode = _Recorded(_task(source), tokenizer, config, environment=source.environment, tools=tools)
+    episode = RecordedEpisode(_task(source), tokenizer, config, environment=source.environment, tools=tools)
     chosen = list(thoughts) if thoughts is not None else [None] * len(source.steps)
-    for index, step in enumerate(source.steps):
+    for index, step in enumerate(episode.follow(source)):
         if episode.done:
             raise DoesNotFit(f"{source.trajectory_id}: ended early by {episode.trajectory.termination.value}")
-        following = source.steps[index + 1] if index + 1 < len(source.steps) else None
-        episode.restart_next = following is not None and following.kind == "summary"
         _say(episode, step, chosen[index])
     if not episode.done or episode.trajectory.termination is not source.termination:
         raise DoesNotFit(f"{source.trajectory_id}: told again it ends by {episode.trajectory.termination.value}")

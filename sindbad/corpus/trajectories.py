@@ -23,7 +23,7 @@ from sindbad.agent.chat import ChatTokenizer
 from sindbad.agent.config import AgentConfig
 from sindbad.agent.parsing import render_call
 from sindbad.agent.react import Task
-from sindbad.agent.resum import ReSumEpisode
+from sindbad.agent.recorded import RecordedEpisode
 from sindbad.agent.summarize import Summary, Writer
 from sindbad.agent.trajectory import Segment, Step, Termination, Trajectory
 from sindbad.engines.protocol import Completion, FinishReason
@@ -112,18 +112,6 @@ async def translate_trajectories(
     return kept, report
 
 
-class _ScriptedEpisode(ReSumEpisode):
-    """Summarises where the source trajectory did, instead of where a trigger fires."""
-
-    restart_next = False
-
-    def _make_room(self) -> None:
-        if self.restart_next:
-            self._triggered = True
-        else:
-            self._continue()
-
-
 class _Rewriting:
     """One trajectory on its way into the other language."""
 
@@ -150,9 +138,7 @@ class _Rewriting:
         self.words = await self._translated(dict.fromkeys(self._texts()))
         episode = self._episode()
         self.seen_target.append(episode.task.question)
-        for index, step in enumerate(self.source.steps):
-            following = self.source.steps[index + 1] if index + 1 < len(self.source.steps) else None
-            episode.restart_next = following is not None and following.kind == "summary"
+        for step in episode.follow(self.source):
             await self._step(episode, step)
         return self._finished(episode)
 
@@ -190,7 +176,7 @@ class _Rewriting:
 
     # -- the new episode -------------------------------------------------------------------------------------------
 
-    def _episode(self) -> _ScriptedEpisode:
+    def _episode(self) -> RecordedEpisode:
         source, language = self.source, self.settings.target
         task = Task(
             trajectory_id=f"{source.trajectory_id}-{language}",
@@ -203,14 +189,12 @@ class _Rewriting:
             world_id=source.world_id,
             question_kind=source.question_kind,
         )
-        return _ScriptedEpisode(
-            task, self.tokenizer, self.agent, environment=self.environment.kind, tools=self._tools()
-        )
+        return RecordedEpisode(task, self.tokenizer, self.agent, environment=self.environment.kind, tools=self._tools())
 
     def _tools(self) -> tuple[ToolSpec, ...]:
         return tuple(self.environment.tools)
 
-    async def _step(self, episode: _ScriptedEpisode, step: Step) -> None:
+    async def _step(self, episode: RecordedEpisode, step: Step) -> None:
         if step.kind == "summary":
             self._restart(episode, step)
             return
@@ -229,19 +213,19 @@ class _Rewriting:
         self.seen_source.append(step.observation)
         self.seen_target.append(observation.text)
 
-    def _say(self, episode: _ScriptedEpisode, step: Step, **turn: Any) -> None:
+    def _say(self, episode: RecordedEpisode, step: Step, **turn: Any) -> None:
         ids = self.tokenizer.assistant_turn(self.words.get(step.thought, step.thought), **turn)
         blank = (0.0,) * len(ids)
         episode.accept_turn(Completion(tuple(ids), blank, (-1,) * len(ids), FinishReason.STOP))
 
-    def _restart(self, episode: _ScriptedEpisode, step: Step) -> None:
+    def _restart(self, episode: RecordedEpisode, step: Step) -> None:
         text = self.words.get(step.text, step.text)
         if not episode.wants_summary or not episode.accept_summary(Summary(text, Writer(step.tool or Writer.RULES))):
             raise Dropped("restart: the summary does not fit")
         self.seen_source.append(step.text)
         self.seen_target.append(text)
 
-    async def _observe(self, episode: _ScriptedEpisode, call: ToolCall, step: Step) -> Observation:
+    async def _observe(self, episode: RecordedEpisode, call: ToolCall, step: Step) -> Observation:
         """Today's answer. A fault that the source met stays what it was: the next turn talks about it."""
         if not step.ok:
             return Observation(step.observation, ok=False, error="recorded", source="recorded")
@@ -273,7 +257,7 @@ class _Rewriting:
             if name in before and self.glossary[name] not in now:
                 raise Dropped(f"evidence_lost: {name!r} is on no page")
 
-    def _finished(self, episode: _ScriptedEpisode) -> Trajectory:
+    def _finished(self, episode: RecordedEpisode) -> Trajectory:
         done = episode.trajectory
         if not episode.done or done.termination is not Termination.ANSWER or not done.format_ok:
             raise Dropped(f"too_long: ended by {done.termination.value}")

@@ -62,7 +62,8 @@ def test_a_fifth_is_a_fifth_of_the_entities_of_its_type() -> None:
 
 
 def worded(language: str, measure: Measure, form: Form, low: float, high: float) -> str:
-    return get_grammar(language).bounded(measure, form, low, high, PERSON if language == "en" else COUNTRY)
+    said_of = PERSON if language == "en" or measure is BORN_AR else COUNTRY
+    return get_grammar(language).bounded(measure, form, low, high, said_of)
 
 
 def test_times_in_english() -> None:
@@ -76,6 +77,8 @@ def test_times_in_arabic() -> None:
     assert worded("ar", BORN_AR, "early", 1950, 1953) == "ولد في أوائل خمسينيات القرن العشرين"
     assert worded("ar", BORN_AR, "decade", 1910, 1919) == "ولد في العقد الثاني من القرن العشرين"
     assert worded("ar", BORN_AR, "century", 1801, 1900) == "ولد في القرن التاسع عشر"
+    she = get_grammar("ar").bounded(BORN_AR, "century", 1801, 1900, COUNTRY)
+    assert she == "ولدت في القرن التاسع عشر"  # the verb agrees with what it is said of
 
 
 def test_quantities_in_both_languages() -> None:

@@ -198,6 +198,8 @@ def _limits(found: Mapping[str, Any]) -> list[str]:
         "A translator of a few million parameters from random weights on tens of thousands of pairs: it shows the "
         "whole recipe on real data, not the quality of HALA's 1.2B translator, which started from LFM2.",
         "The base is small too, unless the recipe names a folder: its multiple-choice accuracies are guesses.",
+        "The filters see form, not meaning: fluent nonsense passes them. Read the rows above before you trust the "
+        "share that was kept; a judge or a round trip (stages.corpus.settings.examiners) needs a model.",
         "The held-out translated rows are the translator's own Arabic: a lower loss there is imitation of the "
         "translator. The native text is the honest column.",
         "One seed; no interval covers training.",

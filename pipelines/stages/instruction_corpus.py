@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sindbad.corpus.connect import Examination
 from sindbad.corpus.duplicates import DuplicateSettings
 from sindbad.corpus.filters import FilterSettings
 from sindbad.corpus.schemas import HALA
@@ -34,6 +35,8 @@ class InstructionSettings(BaseModel):
     """How the translator is asked."""
     filters: FilterSettings = FilterSettings()
     """Thresholds."""
+    examiners: Examination = Examination()
+    """Models that are asked about what the rules keep (round trip, judge, quality estimation): none."""
     duplicates: DuplicateSettings | None = DuplicateSettings()
     """What is dropped before anything is translated."""
     held_out: float = Field(default=0.08, gt=0, lt=1)
@@ -57,7 +60,7 @@ async def translate(
     from pipelines.stage import running
     from sindbad import atomic
     from sindbad.corpus.address import Identity
-    from sindbad.corpus.connect import Connection, connected, model_revision
+    from sindbad.corpus.connect import Connection, connected, examiners, model_revision
     from sindbad.corpus.export import export, inherited
     from sindbad.corpus.job import Job, JobSpec, local_store
     from sindbad.corpus.ledger import Attempt
@@ -82,7 +85,10 @@ async def translate(
             style=prompt_style(model, settings.translator.style),
         )  # fmt: skip
         source = {"sources": [one.describe() for one in requests]}
-        spec = JobSpec(identity=identity, filters=settings.filters, duplicates=settings.duplicates, source=source)
+        spec = JobSpec(
+            identity=identity, filters=settings.filters, duplicates=settings.duplicates, source=source,
+            examiners=settings.examiners.names(),
+        )  # fmt: skip
         job, reading, done = Job(local_store(stage.folder("corpus")), spec), Reading(), [0, 0]
 
         def progress(attempt: Attempt) -> None:
@@ -90,8 +96,10 @@ async def translate(
             if done[0] % 100 == 0:
                 stage.say(f"{done[0]:,} rows translated, {done[1]:,} kept")
 
-        async with connected(connection, identity) as translator:
-            report = await translate_corpus(job, read_sources(requests, reading), translator, progress=progress)
+        asked = settings.examiners
+        async with connected(connection, identity) as translator, examiners(asked, identity) as models:
+            rows_in = read_sources(requests, reading)
+            report = await translate_corpus(job, rows_in, translator, examiners=models, progress=progress)
         stage.say(f"{report.kept:,} of {report.records:,} rows kept, dropped: {report.dropped}")
         if report.kept < 2:
             raise InvalidInput(

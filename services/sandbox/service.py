@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
 from services.runtime import RuntimeSettings, ServiceContext
+from services.runtime.recording import RECORDER_METRICS, REPLAY_METRICS, CountsCollector
+from services.runtime.requests import caller_of, chosen
 from services.sandbox.isolation import Limits
 from services.sandbox.outcome import Killed, Outcome, describe
 from services.sandbox.runner import Runner, open_runner
 from services.sandbox.seccomp import compiled
-from sindbad.errors import InvalidInput
+from sindbad.agent.trajectory import EnvironmentKind
+from sindbad.clients.search_status import KINDS
+from sindbad.clients.tracing import current_trace_id
+from sindbad.errors import DeadlineExceeded, InvalidInput
+from sindbad.tools.environment import Scope
+from sindbad.tools.programs import ProgramReplay, ProgramRun, ProgramTape, program_text
+from sindbad.tools.provider import CallCut
+from sindbad.tools.record import CallRecorder
+from sindbad.tools.replay import NOT_RECORDED
 from sindbad.tools.specs import MAX_CODE_CHARS
 from sindbad.v1 import sandbox_pb2, sandbox_pb2_grpc
 
@@ -57,6 +69,12 @@ class SandboxSettings(RuntimeSettings):
     program there. Unset means that the service's own watch alone does."""
     max_stdin_characters: int = Field(default=1_000_000, ge=0)
     """More is INVALID_ARGUMENT."""
+    record_to: Path | None = None
+    """Record the programs of the live environment in this folder: the search service's own, or another one."""
+    recording: Path | None = None
+    """Recorded programs that the replay environment answers from; unset runs them there as anywhere."""
+    on_miss: Literal["run", "error"] = "run"
+    """What a program that was never recorded does in a replay: it runs (it has no network), or it is an error."""
 
 
 async def build(settings: SandboxSettings, context: ServiceContext) -> None:
@@ -71,7 +89,21 @@ async def build(settings: SandboxSettings, context: ServiceContext) -> None:
         context.logger.warning("programs run WITHOUT isolation, as configured (allow_unisolated)")
     elif compiled() is None:
         context.logger.warning("no system-call filter is known for this machine; namespaces alone isolate programs")
-    servicer = SandboxServicer(settings, runner)
+    recorder = CallRecorder(settings.record_to) if settings.record_to is not None else None
+    replay = ProgramReplay(settings.recording) if settings.recording is not None else None
+    if recorder is not None:
+        context.metrics.register(CountsCollector("sindbad_sandbox_recorder", recorder.counts, RECORDER_METRICS))
+    if replay is not None:
+        context.metrics.register(CountsCollector("sindbad_sandbox_replay", replay.recording.counts, REPLAY_METRICS))
+
+    async def close() -> None:
+        if recorder is not None:
+            await asyncio.to_thread(recorder.close)
+        if replay is not None:
+            replay.close()
+
+    context.on_shutdown(close)
+    servicer = SandboxServicer(settings, runner, recorder, replay)
     context.add_servicer(sandbox_pb2_grpc.add_SandboxServicer_to_server, servicer, service_name=NAME)
     context.set_serving(NAME, True)
 
@@ -79,9 +111,15 @@ async def build(settings: SandboxSettings, context: ServiceContext) -> None:
 class SandboxServicer(sandbox_pb2_grpc.SandboxServicer):
     """Runs programs. One that fails is an answer; a status is for a wrong request."""
 
-    def __init__(self, settings: SandboxSettings, runner: Runner) -> None:
-        self._settings = settings
-        self._runner = runner
+    def __init__(
+        self,
+        settings: SandboxSettings,
+        runner: Runner,
+        recorder: CallRecorder | None = None,
+        replay: ProgramReplay | None = None,
+    ) -> None:
+        self._settings, self._runner, self._replay = settings, runner, replay
+        self._tape = ProgramTape(recorder) if recorder is not None else None
 
     async def RunPython(self, request: Any, context: Any) -> Any:
         if not request.code.strip():
@@ -91,8 +129,31 @@ class SandboxServicer(sandbox_pb2_grpc.SandboxServicer):
                 f"code may have {MAX_CODE_CHARS} characters, stdin {self._settings.max_stdin_characters}"
             )
         limits = limits_of(request.limits, self._settings)
-        outcome = await self._runner.run(request.code, limits, request.stdin, deadline_seconds=context.time_remaining())
-        return _response(outcome, limits)
+        kind = chosen(request.environment, KINDS, None, "environment")
+        scope = Scope("", "", current_trace_id(), caller_of(request.caller))
+        program = _program(request)
+
+        async def run() -> ProgramRun:
+            left = context.time_remaining()
+            return _ended(await self._runner.run(request.code, limits, request.stdin, deadline_seconds=left), limits)
+
+        if kind is EnvironmentKind.LIVE and self._tape is not None:
+            ended = await self._tape.through(program, scope, run)
+        elif kind is EnvironmentKind.REPLAY and self._replay is not None:
+            ended = await self._replayed(self._replay, program, scope) or await run()
+        else:
+            ended = await run()
+        return sandbox_pb2.RunPythonResponse(**asdict(ended))
+
+    async def _replayed(self, replay: ProgramReplay, program: str, scope: Scope) -> ProgramRun | None:
+        """What was recorded; None where it is to be run. Raises DeadlineExceeded where the recorded one was cut."""
+        try:
+            found = await replay.find(program, scope)
+        except CallCut:
+            raise DeadlineExceeded("the recorded program was cut short by its caller's deadline") from None
+        if found is None and self._settings.on_miss == "error":
+            return ProgramRun("", "", 1, False, sandbox_pb2.KILLED_BECAUSE_UNSPECIFIED, 0.0, f"error: {NOT_RECORDED}")
+        return found
 
 
 def limits_of(wanted: Any, settings: SandboxSettings) -> Limits:
@@ -112,13 +173,15 @@ def limits_of(wanted: Any, settings: SandboxSettings) -> Limits:
     )
 
 
-def _response(outcome: Outcome, limits: Limits) -> Any:
-    return sandbox_pb2.RunPythonResponse(
-        stdout=outcome.stdout,
-        stderr=outcome.stderr,
-        exit_code=outcome.exit_code,
-        truncated=outcome.truncated,
-        killed_because=_BECAUSE[outcome.killed],
-        wall_seconds=outcome.wall_seconds,
-        observation=describe(outcome, limits),
-    )
+def _program(request: Any) -> str:
+    """What is asked, server's limits apart: they are no part of it, as no provider's are."""
+    asked = request.limits
+    limits = (asked.wall_seconds, asked.cpu_seconds, asked.memory_bytes, asked.output_bytes)
+    return program_text(request.code, request.stdin, limits)
+
+
+def _ended(outcome: Outcome, limits: Limits) -> ProgramRun:
+    return ProgramRun(
+        outcome.stdout, outcome.stderr, outcome.exit_code, outcome.truncated, int(_BECAUSE[outcome.killed]),
+        outcome.wall_seconds, describe(outcome, limits),
+    )  # fmt: skip

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, Final
 
-from prometheus_client.core import CounterMetricFamily
-from prometheus_client.registry import Collector, CollectorRegistry
+from prometheus_client.registry import CollectorRegistry
 
+from services.runtime.recording import RECORDER_METRICS, REPLAY_METRICS, CountsCollector
 from services.search.live import LiveWebSettings, open_live, open_share
 from services.search.metrics import SchedulerCollector
 from services.search.reading import READER_METRICS, OpenReader
@@ -33,18 +32,6 @@ from sindbad.tools.simulated import flaky, index_provider, scheduled
 from sindbad.tools.toolbox import Toolbox, ToolboxSettings
 
 log = logging.getLogger(__name__)
-RECORDER_METRICS: Final = {
-    "calls": "Calls written to the recording",
-    "bytes": "Bytes written to the recording's journals",
-    "shards": "Parquet shards made of journals",
-    "failed": "Calls that could not be written to the recording",
-}
-REPLAY_METRICS: Final = {
-    "in_order": "Calls that got what the same episode got at this point",
-    "last_good": "Calls that got the last good answer that anybody got",
-    "misses": "Calls that were never recorded",
-    "simulated": "Misses that the simulator answered",
-}
 
 
 class Backends:
@@ -63,7 +50,7 @@ class Backends:
         self._reading = OpenReader(settings.reader, settings.outgoing.channel()) if settings.reader else None
         self._reader = self._reading.reader if self._reading else None
         if self._reader is not None:
-            metrics.register(_CountsCollector("sindbad_search_reader", self._reader.counts, READER_METRICS))
+            metrics.register(CountsCollector("sindbad_search_reader", self._reader.counts, READER_METRICS))
         if settings.live is not None:
             self._open[EnvironmentKind.LIVE] = self._live(settings.live, metrics)
         if settings.opensearch is not None:
@@ -148,7 +135,7 @@ class Backends:
     def _replay(self, recording: Path, metrics: CollectorRegistry) -> Toolbox:
         falls_through = self._settings.on_miss is OnMiss.SIMULATOR
         provider = ReplayProvider(recording, self._simulator if falls_through else None)
-        metrics.register(_CountsCollector("sindbad_search_replay", provider.recording.counts, REPLAY_METRICS))
+        metrics.register(CountsCollector("sindbad_search_replay", provider.recording.counts, REPLAY_METRICS))
         scholar = Route(ReplayScholar(provider.recording), UNLIMITED, ("scholar",), f"{provider.name}-scholar")
         scheduler = scheduled(provider, EnvironmentKind.REPLAY, scholar)
         self._schedulers[EnvironmentKind.REPLAY] = scheduler
@@ -171,21 +158,8 @@ class Backends:
         reader: PageReader | None = self._reader
         if self._settings.record_to is not None:
             self._recorder = CallRecorder(self._settings.record_to)
-            metrics.register(_CountsCollector("sindbad_search_recorder", self._recorder.counts, RECORDER_METRICS))
+            metrics.register(CountsCollector("sindbad_search_recorder", self._recorder.counts, RECORDER_METRICS))
             provider = RecordingProvider(provider, self._recorder)
             scholar = RecordingScholar(scholar, self._recorder) if scholar is not None else None
             reader = RecordingReader(reader, self._recorder) if reader is not None else None
         return Toolbox(EnvironmentKind.LIVE, provider, self._toolbox, scholar=scholar, reader=reader)
-
-
-class _CountsCollector(Collector):
-    """Counts as Prometheus counters: ``texts`` says what each means."""
-
-    def __init__(self, prefix: str, counts: Any, texts: Mapping[str, str]) -> None:
-        self._prefix, self._counts, self._texts = prefix, counts, texts
-
-    def collect(self) -> list[CounterMetricFamily]:
-        return [
-            CounterMetricFamily(f"{self._prefix}_{name}", text, getattr(self._counts, name))
-            for name, text in self._texts.items()
-        ]

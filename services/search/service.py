@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from services.runtime import ServiceContext
+from services.runtime.requests import caller_of, chosen
 from services.search.backends import Backends
 from services.search.settings import SearchSettings
-from sindbad.agent.trajectory import EnvironmentKind
-from sindbad.clients.search_status import to_proto
+from sindbad.clients.search_status import KINDS, to_proto
+from sindbad.clients.tools import STYLES
 from sindbad.clients.tracing import current_trace_id
 from sindbad.errors import InvalidInput
 from sindbad.tools import render, specs
-from sindbad.tools.environment import Caller, Observation, Purpose, Scope, ToolCall
+from sindbad.tools.environment import Observation, Scope, ToolCall
 from sindbad.tools.provider import ProviderError
 from sindbad.tools.reader import reading_facts
 from sindbad.tools.render import Style
@@ -25,20 +26,6 @@ from sindbad.tools.toolbox import Toolbox, Visited, as_hits
 from sindbad.v1 import common_pb2, search_pb2, search_pb2_grpc
 
 NAME: Final = "sindbad.v1.Search"
-KINDS: Final[Mapping[int, EnvironmentKind]] = {
-    common_pb2.ENVIRONMENT_SIMULATED: EnvironmentKind.SIMULATED,
-    common_pb2.ENVIRONMENT_REPLAY: EnvironmentKind.REPLAY,
-    common_pb2.ENVIRONMENT_LIVE: EnvironmentKind.LIVE,
-}
-STYLES: Final[Mapping[int, Style]] = {
-    common_pb2.RENDER_STYLE_COMPACT: Style.COMPACT,
-    common_pb2.RENDER_STYLE_FULL: Style.FULL,
-}
-PURPOSES: Final[Mapping[int, Purpose]] = {
-    common_pb2.PURPOSE_TRAINING: Purpose.TRAINING,
-    common_pb2.PURPOSE_EVALUATION: Purpose.EVALUATION,
-    common_pb2.PURPOSE_USER: Purpose.USER,
-}
 
 
 async def build(settings: SearchSettings, context: ServiceContext) -> None:
@@ -120,7 +107,7 @@ class SearchServicer(search_pb2_grpc.SearchServicer):
 
     async def Status(self, request: Any, context: Any) -> Any:
         """What the schedulers know; nothing is asked of a provider."""
-        kinds = [_chosen(number, KINDS, self._settings.environment, "environment") for number in request.environments]
+        kinds = [chosen(number, KINDS, self._settings.environment, "environment") for number in request.environments]
         return search_pb2.SearchStatusResponse(environments=[to_proto(one) for one in self._backends.statuses(kinds)])
 
     def _admit(self, request: Any, call: ToolCall) -> tuple[Toolbox, Scope, Style]:
@@ -128,33 +115,19 @@ class SearchServicer(search_pb2_grpc.SearchServicer):
         problem = specs.problem_with(call, specs.ALL_TOOLS)
         if problem is not None:
             raise InvalidInput(problem)
-        kind = _chosen(request.environment, KINDS, self._settings.environment, "environment")
-        style = _chosen(request.style, STYLES, self._settings.style, "style")
+        kind = chosen(request.environment, KINDS, self._settings.environment, "environment")
+        style = chosen(request.style, STYLES, self._settings.style, "style")
         corpus, language = request.corpus or self._settings.default_corpus, request.language
         if len(corpus) > 200 or len(language) > 35:
             raise InvalidInput("corpus or language is too long; name one corpus and a BCP 47 code")
         language = language or self._settings.default_language
-        scope = Scope(corpus, language, current_trace_id(), _caller(request.caller))
+        scope = Scope(corpus, language, current_trace_id(), caller_of(request.caller))
         return self._backends.of(kind), scope, style
 
     def _top_k(self, request: Any) -> int:
         if request.top_k > self._settings.max_top_k:
             raise InvalidInput(f"top_k is {request.top_k}; ask for at most {self._settings.max_top_k}")
         return request.top_k or self._settings.top_k
-
-
-def _chosen(value: int, known: Mapping[int, Any], default: Any, name: str) -> Any:
-    if value == 0:
-        return default
-    if value not in known:
-        raise InvalidInput(f"{name} has the unknown value {value}; see sindbad/v1/common.proto")
-    return known[value]
-
-
-def _caller(caller: Any) -> Caller:
-    if len(caller.run) > 200 or len(caller.episode) > 200:
-        raise InvalidInput("a caller's run and episode are at most 200 characters long")
-    return Caller(caller.run, _chosen(caller.purpose, PURPOSES, Purpose.TRAINING, "purpose"), caller.episode)
 
 
 def _budget(budget: Any) -> dict[str, Any]:

@@ -118,7 +118,7 @@ class ToolClient:
 
     async def _send(self, call: ToolCall, scope: Scope, deadline_seconds: float) -> Observation:
         if call.name == "python" and self._sandbox is not None:
-            return await self._run_python(self._sandbox, call.arguments["code"], deadline_seconds)
+            return await self._run_python(self._sandbox, call.arguments["code"], scope, deadline_seconds)
         method, request = self._request(call, scope)
         reply = await self._search.call(method, request, deadline_seconds=deadline_seconds)
         return from_proto(reply.observation)
@@ -150,10 +150,13 @@ class ToolClient:
             episode=asks.episode or own.episode or scope.trace_id,
         )
 
-    async def _run_python(self, sandbox: ServiceClient, code: str, deadline_seconds: float) -> Observation:
-        reply = await sandbox.call(
-            "RunPython", sandbox_pb2.RunPythonRequest(code=code), deadline_seconds=deadline_seconds
-        )
+    async def _run_python(
+        self, sandbox: ServiceClient, code: str, scope: Scope, deadline_seconds: float
+    ) -> Observation:
+        request = sandbox_pb2.RunPythonRequest(
+            code=code, environment=KINDS[self._kind], caller=self._caller_of(scope)
+        )  # fmt: skip
+        reply = await sandbox.call("RunPython", request, deadline_seconds=deadline_seconds)
         ok = reply.exit_code == 0 and reply.killed_because == sandbox_pb2.KILLED_BECAUSE_UNSPECIFIED
         return Observation(reply.observation, ok=ok, error="" if ok else reply.observation, source="sandbox")
 

@@ -3,7 +3,7 @@
 Invariants: a call is one write to this process's journal, so kill -9 loses at most the call being written; memory does
 not grow with the recording; a recorder that can't write (a full disk) says so once and counts, and never fails a call.
 Recording sits below the toolbox and above the scheduler: it holds what the agent saw, whichever provider, cache or
-retry it came from. Not covered: programs that ran in the sandbox, whose answers do not pass through here.
+retry it came from. Programs do not pass through here: the sandbox records them (:mod:`sindbad.tools.programs`).
 """
 
 from __future__ import annotations

@@ -22,23 +22,24 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from sindbad.v1 import common_pb2 as sindbad_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18sindbad/v1/sandbox.proto\x12\nsindbad.v1\"f\n\rSandboxLimits\x12\x14\n\x0cwall_seconds\x18\x01 \x01(\x01\x12\x13\n\x0b\x63pu_seconds\x18\x02 \x01(\x01\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x04\x12\x14\n\x0coutput_bytes\x18\x04 \x01(\r\"Z\n\x10RunPythonRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12)\n\x06limits\x18\x02 \x01(\x0b\x32\x19.sindbad.v1.SandboxLimits\x12\r\n\x05stdin\x18\x03 \x01(\t\"\xb7\x01\n\x11RunPythonResponse\x12\x0e\n\x06stdout\x18\x01 \x01(\t\x12\x0e\n\x06stderr\x18\x02 \x01(\t\x12\x11\n\texit_code\x18\x03 \x01(\x05\x12\x11\n\ttruncated\x18\x04 \x01(\x08\x12\x31\n\x0ekilled_because\x18\x05 \x01(\x0e\x32\x19.sindbad.v1.KilledBecause\x12\x14\n\x0cwall_seconds\x18\x06 \x01(\x01\x12\x13\n\x0bobservation\x18\x07 \x01(\t*\xfa\x01\n\rKilledBecause\x12\x1e\n\x1aKILLED_BECAUSE_UNSPECIFIED\x10\x00\x12\x1c\n\x18KILLED_BECAUSE_WALL_TIME\x10\x01\x12\x1b\n\x17KILLED_BECAUSE_CPU_TIME\x10\x02\x12\x19\n\x15KILLED_BECAUSE_MEMORY\x10\x03\x12\x19\n\x15KILLED_BECAUSE_OUTPUT\x10\x04\x12\x1c\n\x18KILLED_BECAUSE_FORBIDDEN\x10\x05\x12\x1c\n\x18KILLED_BECAUSE_CANCELLED\x10\x06\x12\x1c\n\x18KILLED_BECAUSE_PROCESSES\x10\x07\x32S\n\x07Sandbox\x12H\n\tRunPython\x12\x1c.sindbad.v1.RunPythonRequest\x1a\x1d.sindbad.v1.RunPythonResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18sindbad/v1/sandbox.proto\x12\nsindbad.v1\x1a\x17sindbad/v1/common.proto\"f\n\rSandboxLimits\x12\x14\n\x0cwall_seconds\x18\x01 \x01(\x01\x12\x13\n\x0b\x63pu_seconds\x18\x02 \x01(\x01\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x04\x12\x14\n\x0coutput_bytes\x18\x04 \x01(\r\"\xac\x01\n\x10RunPythonRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12)\n\x06limits\x18\x02 \x01(\x0b\x32\x19.sindbad.v1.SandboxLimits\x12\r\n\x05stdin\x18\x03 \x01(\t\x12,\n\x0b\x65nvironment\x18\x04 \x01(\x0e\x32\x17.sindbad.v1.Environment\x12\"\n\x06\x63\x61ller\x18\x05 \x01(\x0b\x32\x12.sindbad.v1.Caller\"\xb7\x01\n\x11RunPythonResponse\x12\x0e\n\x06stdout\x18\x01 \x01(\t\x12\x0e\n\x06stderr\x18\x02 \x01(\t\x12\x11\n\texit_code\x18\x03 \x01(\x05\x12\x11\n\ttruncated\x18\x04 \x01(\x08\x12\x31\n\x0ekilled_because\x18\x05 \x01(\x0e\x32\x19.sindbad.v1.KilledBecause\x12\x14\n\x0cwall_seconds\x18\x06 \x01(\x01\x12\x13\n\x0bobservation\x18\x07 \x01(\t*\xfa\x01\n\rKilledBecause\x12\x1e\n\x1aKILLED_BECAUSE_UNSPECIFIED\x10\x00\x12\x1c\n\x18KILLED_BECAUSE_WALL_TIME\x10\x01\x12\x1b\n\x17KILLED_BECAUSE_CPU_TIME\x10\x02\x12\x19\n\x15KILLED_BECAUSE_MEMORY\x10\x03\x12\x19\n\x15KILLED_BECAUSE_OUTPUT\x10\x04\x12\x1c\n\x18KILLED_BECAUSE_FORBIDDEN\x10\x05\x12\x1c\n\x18KILLED_BECAUSE_CANCELLED\x10\x06\x12\x1c\n\x18KILLED_BECAUSE_PROCESSES\x10\x07\x32S\n\x07Sandbox\x12H\n\tRunPython\x12\x1c.sindbad.v1.RunPythonRequest\x1a\x1d.sindbad.v1.RunPythonResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sindbad.v1.sandbox_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_KILLEDBECAUSE']._serialized_start=423
-  _globals['_KILLEDBECAUSE']._serialized_end=673
-  _globals['_SANDBOXLIMITS']._serialized_start=40
-  _globals['_SANDBOXLIMITS']._serialized_end=142
-  _globals['_RUNPYTHONREQUEST']._serialized_start=144
-  _globals['_RUNPYTHONREQUEST']._serialized_end=234
-  _globals['_RUNPYTHONRESPONSE']._serialized_start=237
-  _globals['_RUNPYTHONRESPONSE']._serialized_end=420
-  _globals['_SANDBOX']._serialized_start=675
-  _globals['_SANDBOX']._serialized_end=758
+  _globals['_KILLEDBECAUSE']._serialized_start=531
+  _globals['_KILLEDBECAUSE']._serialized_end=781
+  _globals['_SANDBOXLIMITS']._serialized_start=65
+  _globals['_SANDBOXLIMITS']._serialized_end=167
+  _globals['_RUNPYTHONREQUEST']._serialized_start=170
+  _globals['_RUNPYTHONREQUEST']._serialized_end=342
+  _globals['_RUNPYTHONRESPONSE']._serialized_start=345
+  _globals['_RUNPYTHONRESPONSE']._serialized_end=528
+  _globals['_SANDBOX']._serialized_start=783
+  _globals['_SANDBOX']._serialized_end=866
 # @@protoc_insertion_point(module_scope)

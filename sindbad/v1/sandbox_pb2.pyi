@@ -6,6 +6,7 @@ Untrusted code, in a service and a pod of its own: it never sits beside a provid
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from sindbad.v1 import common_pb2 as _common_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -104,13 +105,23 @@ class RunPythonRequest(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     STDIN_FIELD_NUMBER: _builtins.int
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """The source, at most the server's limit."""
     stdin: _builtins.str
     """Given to the program on its standard input."""
+    environment: _common_pb2.Environment.ValueType
+    """The environment that the program belongs to. Only live ones are recorded, and a replay answers from the recording;
+    unset runs it.
+    """
     @_builtins.property
     def limits(self) -> Global___SandboxLimits:
         """Limits; unset means the server's."""
+
+    @_builtins.property
+    def caller(self) -> _common_pb2.Caller:
+        """Who asks: for the recording only."""
 
     def __init__(
         self,
@@ -118,10 +129,12 @@ class RunPythonRequest(_message.Message):
         code: _builtins.str = ...,
         limits: Global___SandboxLimits | None = ...,
         stdin: _builtins.str = ...,
+        environment: _common_pb2.Environment.ValueType = ...,
+        caller: _common_pb2.Caller | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "limits", b"limits", "stdin", b"stdin"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "code", b"code", "environment", b"environment", "limits", b"limits", "stdin", b"stdin"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -16,10 +17,12 @@ import pytest
 from services.runtime import start_service
 from services.sandbox import runner as runner_module
 from services.sandbox.service import NAME, SandboxSettings, build
+from sindbad.agent.trajectory import EnvironmentKind
 from sindbad.clients import ToolClient
 from sindbad.errors import Unavailable
-from sindbad.tools.environment import Scope, ToolCall
-from sindbad.v1 import sandbox_pb2, sandbox_pb2_grpc
+from sindbad.tools.environment import Caller, Observation, Scope, ToolCall
+from sindbad.tools.record_format import attempt_name
+from sindbad.v1 import common_pb2, sandbox_pb2, sandbox_pb2_grpc
 from tests.contract.malformed import assert_survives_malformed
 
 SETTINGS = SandboxSettings(wall_seconds=60, cpu_seconds=2, output_bytes=4096, memory_bytes=256 * 2**20)
@@ -180,3 +183,73 @@ async def test_without_bubblewrap_it_refuses_to_start_unless_told(monkeypatch: p
         )
         assert slow.killed_because in (sandbox_pb2.KILLED_BECAUSE_WALL_TIME, sandbox_pb2.KILLED_BECAUSE_CPU_TIME)
     await _nothing_left()
+
+
+CLOCK = "import time; print(time.time_ns())"
+
+
+def asked(address: str, kind: EnvironmentKind) -> ToolClient:
+    return ToolClient("127.0.0.1:1", kind=kind, tools=("python",), sandbox=[address], caller=Caller("run-7"))
+
+
+async def ask(tools: ToolClient, code: str, episode: str = "e1", seconds: float = 60) -> Observation:
+    scope = Scope("", "en", caller=Caller(episode=attempt_name(episode, "a")))
+    return await tools.call(ToolCall("python", {"code": code}), scope, deadline_seconds=seconds)
+
+
+async def test_live_programs_are_recorded_and_a_replay_answers_with_what_they_said_then(tmp_path: Path) -> None:
+    recorded = SETTINGS.model_copy(update={"record_to": tmp_path})
+    async with sandbox(recorded) as (address, _):
+        async with asked(address, EnvironmentKind.LIVE) as tools:
+            first, second = await ask(tools, CLOCK), await ask(tools, CLOCK)
+            failed = await ask(tools, "raise ValueError('no')", "e2")
+        async with asked(address, EnvironmentKind.SIMULATED) as tools:
+            await ask(tools, "print('not recorded')")
+    assert first.text != second.text
+    replayed = SETTINGS.model_copy(update={"recording": tmp_path, "on_miss": "error"})
+    async with sandbox(replayed) as (address, _), asked(address, EnvironmentKind.REPLAY) as tools:
+        again = [await ask(tools, CLOCK), await ask(tools, CLOCK), await ask(tools, "raise ValueError('no')", "e2")]
+        unknown = await ask(tools, "print('not recorded')")
+    seen = [(one.text, one.ok, one.error) for one in again]
+    assert seen == [(one.text, one.ok, one.error) for one in (first, second, failed)]
+    assert not unknown.ok
+    assert "not recorded" in unknown.text
+
+
+async def test_a_replay_runs_what_was_never_recorded_unless_told_otherwise(tmp_path: Path) -> None:
+    replayed = SETTINGS.model_copy(update={"recording": tmp_path})
+    async with sandbox(replayed) as (address, _), asked(address, EnvironmentKind.REPLAY) as tools:
+        assert (await ask(tools, "print(6 * 7)")).text == "42"
+
+
+async def test_a_program_that_was_cut_by_its_callers_deadline_is_cut_in_the_replay(tmp_path: Path) -> None:
+    slow = "import time; time.sleep(30)"
+    async with sandbox(SETTINGS.model_copy(update={"record_to": tmp_path})) as (_, stub):
+        call = stub.RunPython(
+            sandbox_pb2.RunPythonRequest(
+                code=slow,
+                environment=common_pb2.ENVIRONMENT_LIVE,
+                caller=common_pb2.Caller(episode=attempt_name("e1", "a")),
+            )
+        )
+        await asyncio.sleep(2)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        async with asyncio.timeout(20):
+            while not any(file.stat().st_size for file in tmp_path.glob("calls-*")):
+                await asyncio.sleep(0.05)
+    replayed = SETTINGS.model_copy(update={"recording": tmp_path})
+    async with sandbox(replayed) as (address, _), asked(address, EnvironmentKind.REPLAY) as tools:
+        began = time.monotonic()
+        seen = await ask(tools, slow)
+    assert not seen.ok
+    assert time.monotonic() - began < 20  # it is not run
+
+
+async def test_an_unknown_environment_or_an_endless_caller_is_refused() -> None:
+    async with sandbox() as (_, stub):
+        for fields in ({"environment": 99}, {"caller": common_pb2.Caller(run="x" * 201)}):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await stub.RunPython(sandbox_pb2.RunPythonRequest(code="print(1)", **fields))
+            assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT

@@ -2,8 +2,11 @@
 
 A walk with restart collects the nodes; the edges that it used keep the excerpt connected, and further edges between its
 nodes are added in random order up to the wanted mean degree, so that a dense graph gives excerpts with cycles but no
-cliques. No two excerpts of one source are WL-equivalent (with types and relations as features). Orbits are exact, and
-numbered by their WL colours, so that the numbering is the topology's own, in whatever process it is found.
+cliques. That is the shape ``free``. In a mix, a ``chain`` is a path that never meets itself, a ``cycle`` one ring with
+trees on it, and ``dense`` looks for closed cycles at every step (the shapes of :mod:`sindbad.graph.walk`).
+
+No two excerpts of one source are WL-equivalent (with types and relations as features). Orbits are exact, and numbered
+by their WL colours, so that the numbering is the topology's own, in whatever process it is found.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sindbad.graph.isomorphism import Shape, orbits, stable_colours, wl_hash
+from sindbad.graph.walk import Form
 from sindbad.questions.compact import CompactGraph, Ints, meet
 
 
@@ -40,15 +44,22 @@ class ExcerptConfig(BaseModel):
     """Chance that a step looks for a neighbour with two links to what was met, while the degree is too low."""
     max_steps: int = Field(default=600, ge=1)
     """A walk that has not met its size by then is given up."""
+    shapes: dict[Form, float] = {"free": 1.0}
+    """Weights of the shapes: free, chain, cycle, dense. Chains and cycles keep the edges of their shape only."""
 
     @model_validator(mode="after")
     def _ordered(self) -> ExcerptConfig:
         if self.min_nodes > self.max_nodes:
             raise ValueError("min_nodes must not exceed max_nodes")
+        if not any(self.shapes.values()) or min(self.shapes.values()) < 0:
+            raise ValueError("shapes need weights of which none is negative and one is above zero")
         return self
 
 
-_LOOKED_AT, _LARGE = 16, 500
+_LOOKED_AT, _LARGE, _DENSER = 16, 500, 1.5
+"""Neighbours that a step compares; more than this many ties are not counted; how much denser a dense excerpt may be."""
+Pair = tuple[int, int]
+"""Two joined nodes, the smaller one first."""
 Fact = tuple[int, int, int]
 """(subject, relation number, object)."""
 
@@ -60,7 +71,7 @@ class Excerpt:
     Attributes:
         nodes: entities, sorted. ``facts``: what is kept of the edges between them.
         subgraph_hash: WL hash with features; ``topology``: WL hash of the bare skeleton.
-        orbit_of: node -> orbit.
+        orbit_of: node -> orbit. form: how it was drawn.
     """
 
     nodes: tuple[int, ...]
@@ -70,6 +81,7 @@ class Excerpt:
     subgraph_hash: str = ""
     topology: str = ""
     orbit_of: dict[int, int] = field(default_factory=dict)
+    form: Form = "free"
 
     @property
     def degree(self) -> float:
@@ -127,6 +139,32 @@ class Source(Protocol):
     def draw(self, rng: random.Random) -> Excerpt | None: ...
 
 
+@dataclass(slots=True)
+class _Walked:
+    """Nodes in the order in which they were met, the edges that were used, and whence each node was met."""
+
+    order: list[int]
+    used: set[Pair] = field(default_factory=set)
+    parent: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def tree(self) -> set[Pair]:
+        """The edges by which nodes were met: they connect everything and close nothing."""
+        return {(min(child, near), max(child, near)) for child, near in self.parent.items()}
+
+    def apart(self, pair: Pair) -> int:
+        """Steps between two nodes along the tree."""
+        above = [self._above(node) for node in pair]
+        shared = set(above[0]) & set(above[1])
+        return sum(next(steps for steps, node in enumerate(way) if node in shared) for way in above)
+
+    def _above(self, node: int) -> list[int]:
+        way = [node]
+        while way[-1] in self.parent:
+            way.append(self.parent[way[-1]])
+        return way
+
+
 class ExcerptSource:
     """Draws excerpts; the same seed gives the same ones. ``allowed``: (N,) who may be in one."""
 
@@ -136,44 +174,79 @@ class ExcerptSource:
         self._allowed = allowed
         self._starts = np.flatnonzero(degree if allowed is None else degree & allowed)
         self._met: set[str] = set()
+        self._forms: list[tuple[Form, float]] = [(form, weight) for form, weight in config.shapes.items() if weight > 0]
 
     def draw(self, rng: random.Random) -> Excerpt | None:
         """A fresh excerpt, or None where the walk got stuck or met one that is known."""
         if not len(self._starts):
             return None
         size = rng.randint(self._config.min_nodes, self._config.max_nodes)
-        walked = self._walk(int(self._starts[rng.randrange(len(self._starts))]), size, rng)
-        if walked is None:
+        form = self._form(rng)
+        walked = self._walk(int(self._starts[rng.randrange(len(self._starts))]), size, form, rng)
+        pairs = None if walked is None else self._pairs(walked, form, rng)
+        if walked is None or pairs is None:
             return None
-        made = self._excerpt(*walked, rng)
+        made = self._excerpt(sorted(walked.order), pairs, form)
         if made.subgraph_hash in self._met:
             return None
         self._met.add(made.subgraph_hash)
         return made
 
-    def _walk(self, start: int, size: int, rng: random.Random) -> tuple[list[int], set[tuple[int, int]]] | None:
-        met, order, used = {start}, [start], set[tuple[int, int]]()
+    def _form(self, rng: random.Random) -> Form:
+        if len(self._forms) == 1:
+            return self._forms[0][0]
+        forms, weights = zip(*self._forms, strict=True)
+        chosen: Form = rng.choices(forms, weights)[0]
+        return chosen
+
+    def _walk(self, start: int, size: int, form: Form, rng: random.Random) -> _Walked | None:
+        met, walked = {start}, _Walked([start])
         here, links = start, 0
         skeleton, allowed = self._graph.skeleton, self._allowed
+        restart = 0.0 if form in ("chain", "cycle") else self._config.restart
         for _ in range(self._config.max_steps):
-            if len(order) == size:
-                return sorted(order), used
-            if rng.random() < self._config.restart:
-                here = order[rng.randrange(len(order))]
+            if len(met) == size:
+                return walked
+            if rng.random() < restart:
+                here = walked.order[rng.randrange(len(met))]
             near = skeleton.of_one(here)
+            if form == "chain":  # never where it was
+                near = near[[int(other) not in met for other in near]]
             if not len(near):
                 return None
-            sparse = 2 * links < self._config.mean_degree * len(order)
-            there = self._step(near, met, rng) if sparse else int(near[rng.randrange(len(near))])
+            sparse = 2 * links < self._config.mean_degree * len(met)
+            closes = form == "dense" or (form == "free" and sparse)
+            there = self._step(near, met, rng) if closes else int(near[rng.randrange(len(near))])
             if allowed is not None and not allowed[there]:
                 continue
-            used.add((min(here, there), max(here, there)))
+            walked.used.add((min(here, there), max(here, there)))
             if there not in met:
                 links += len(met.intersection(skeleton.of_one(there)[:_LARGE].tolist()))
                 met.add(there)
-                order.append(there)
+                walked.order.append(there)
+                walked.parent[there] = here
             here = there
         return None
+
+    def _pairs(self, walked: _Walked, form: Form, rng: random.Random) -> set[Pair] | None:
+        """The edges of the excerpt; None where the walk has no edge that closes a ring, and one was wanted."""
+        if form == "chain":
+            return walked.used
+        nodes = sorted(walked.order)
+        inside, skeleton = np.array(nodes, np.int32), self._graph.skeleton
+        kept = walked.tree if form == "cycle" else walked.used
+        others = [
+            (node, int(other))
+            for node in nodes
+            for other in meet(skeleton.of_one(node), inside)
+            if node < other and (node, int(other)) not in kept
+        ]
+        if form == "cycle":
+            ring = min(others, key=lambda pair: (-walked.apart(pair), pair), default=None)
+            return None if ring is None else kept | {ring}
+        rng.shuffle(others)
+        degree = self._config.mean_degree * (_DENSER if form == "dense" else 1.0)
+        return kept | set(others[: max(0, round(len(nodes) * degree / 2) - len(kept))])
 
     def _step(self, near: Ints, met: set[int], rng: random.Random) -> int:
         """A random neighbour, or the first of some that closes a cycle."""
@@ -186,31 +259,20 @@ class ExcerptSource:
                     return there
         return int(near[rng.randrange(len(near))])
 
-    def _excerpt(self, nodes: list[int], used: set[tuple[int, int]], rng: random.Random) -> Excerpt:
-        inside = np.array(nodes, np.int32)
-        skeleton = self._graph.skeleton
-        others = [
-            (node, int(other))
-            for node in nodes
-            for other in meet(skeleton.of_one(node), inside)
-            if node < other and (node, int(other)) not in used
-        ]
-        rng.shuffle(others)
-        missing = max(0, round(len(nodes) * self._config.mean_degree / 2) - len(used))
-        pairs = used | set(others[:missing])
+    def _excerpt(self, nodes: list[int], pairs: set[Pair], form: Form) -> Excerpt:
         around: dict[int, set[int]] = {node: set() for node in nodes}
         for left, right in pairs:
             around[left].add(right)
             around[right].add(left)
         facts = tuple(self._facts(nodes, pairs))
-        made = Excerpt(tuple(nodes), facts, around, {node: [] for node in nodes})
+        made = Excerpt(tuple(nodes), facts, around, {node: [] for node in nodes}, form=form)
         for fact in facts:
             made.touching[fact[0]].append(fact)
             made.touching[fact[2]].append(fact)
         self._name(made)
         return made
 
-    def _facts(self, nodes: list[int], pairs: set[tuple[int, int]]) -> list[Fact]:
+    def _facts(self, nodes: list[int], pairs: set[Pair]) -> list[Fact]:
         starts, relations, objects = self._graph.out
         found = []
         for node in nodes:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import networkx as nx
 import pytest
+from pydantic import ValidationError
 
 from benchmarks.questions_graph import film_graph
+from sindbad.graph.walk import Form
 from sindbad.questions.compact import CompactGraph, compact
 from sindbad.questions.excerpts import Excerpt, ExcerptConfig, ExcerptSource, FocusCounter
 from tests.unit.graph.shapes import cycle, path, star
@@ -32,6 +35,51 @@ def test_excerpts_are_connected_and_about_thirty_nodes(numbers: CompactGraph) ->
         assert 20 <= len(excerpt.nodes) <= 40
         assert 1.9 <= excerpt.degree <= 2.6
     assert len({excerpt.subgraph_hash for excerpt in found}) == len(found)
+
+
+def skeleton(excerpt: Excerpt) -> nx.Graph:
+    return nx.Graph([(a, b) for a, near in excerpt.around.items() for b in near])
+
+
+@pytest.mark.parametrize("form", ["chain", "cycle", "dense"])
+def test_a_shape_is_what_its_name_says(numbers: CompactGraph, form: Form) -> None:
+    source, rng = ExcerptSource(numbers, ExcerptConfig(shapes={form: 1.0})), random.Random(7)
+    found = [excerpt for excerpt in (source.draw(rng) for _ in range(25)) if excerpt is not None]
+    assert len(found) > 15
+    for excerpt in found:
+        graph = skeleton(excerpt)
+        assert excerpt.form == form
+        assert set(graph) == set(excerpt.nodes)
+        assert nx.is_connected(graph)
+        ranks = sorted(degree for _, degree in graph.degree())
+        if form == "chain":
+            assert ranks == [1, 1, *[2] * (len(graph) - 2)]
+        elif form == "cycle":
+            assert graph.number_of_edges() == len(graph)
+        else:
+            assert excerpt.degree > 2.6
+
+
+def test_a_ring_is_the_longest_that_the_tree_allows(numbers: CompactGraph) -> None:
+    source, rng = ExcerptSource(numbers, ExcerptConfig(shapes={"cycle": 1.0})), random.Random(3)
+    rings = [len(nx.cycle_basis(skeleton(excerpt))[0]) for excerpt in (source.draw(rng) for _ in range(20)) if excerpt]
+    assert sum(rings) / len(rings) > 4
+
+
+def test_a_mix_draws_its_shapes_by_weight(numbers: CompactGraph) -> None:
+    shapes: dict[Form, float] = {"chain": 1.0, "cycle": 1.0, "dense": 2.0}
+    source, rng = ExcerptSource(numbers, ExcerptConfig(shapes=shapes)), random.Random(1)
+    forms = Counter(excerpt.form for excerpt in (source.draw(rng) for _ in range(160)) if excerpt)
+    assert set(forms) == set(shapes)
+    assert forms["dense"] > 1.3 * forms["chain"]
+
+
+def test_shapes_without_weight_are_refused() -> None:
+    for shapes in ({}, {"chain": 0.0}, {"chain": 1.0, "free": -1.0}):
+        with pytest.raises(ValidationError, match="shapes"):
+            ExcerptConfig.model_validate({"shapes": shapes})
+    with pytest.raises(ValidationError, match="shapes"):
+        ExcerptConfig.model_validate({"shapes": {"star": 1.0}})
 
 
 def test_facts_are_the_graph_s_own(numbers: CompactGraph) -> None:

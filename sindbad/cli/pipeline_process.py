@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -15,6 +16,10 @@ import typer
 
 if TYPE_CHECKING:
     from pipelines.plan import PipelineRecipe
+
+
+_OURS = "sindbad.errors."
+_CHAIN = re.compile("direct cause of the following|During handling of the above")
 
 
 @contextmanager
@@ -93,16 +98,34 @@ async def _relay(child: asyncio.subprocess.Process, log: Path) -> list[str]:
             recent.append(line)
             if is_progress(line):
                 say(f"   {line.strip()}")
-    return _first_error(list(recent))
+    return first_error(list(recent))
 
 
-def _first_error(lines: list[str]) -> list[str]:
-    """The end of the first traceback, which is the step's (KFP's own follow it); without one, the last lines."""
-    start = next((number for number, line in enumerate(lines) if "Traceback (most recent" in line), None)
+def first_error(lines: list[str]) -> list[str]:
+    """What went wrong in the step (KFP's own tracebacks follow the step's); without a traceback, the last lines.
+
+    Sindbad's own errors are written for people: the message alone. Anything else is the end of its traceback. Of a
+    chain of exceptions the last one counts, which knows what the first one meant.
+    """
+    start = _traceback(lines, 0)
     if start is None:
         return lines[-10:]
-    end = next((n for n in range(start, len(lines)) if not lines[n].strip()), len(lines))
-    return lines[start:end][-12:]
+    end = _blank(lines, start)
+    while (following := _traceback(lines, end)) is not None and _CHAIN.search("\n".join(lines[end:following])):
+        start, end = following, _blank(lines, following)
+    block = [line.strip() for line in lines[start:end]]
+    ours = next((number for number, line in enumerate(block) if line.startswith(_OURS)), None)
+    if ours is None:
+        return lines[start:end][-12:]
+    return [block[ours].partition(": ")[2], *block[ours + 1 :]]
+
+
+def _traceback(lines: list[str], start: int) -> int | None:
+    return next((number for number in range(start, len(lines)) if "Traceback (most recent" in lines[number]), None)
+
+
+def _blank(lines: list[str], start: int) -> int:
+    return next((number for number in range(start, len(lines)) if not lines[number].strip()), len(lines))
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:

@@ -7,11 +7,10 @@ two sides: a translator sees those as sentinels and would learn to lose them).
 
 from __future__ import annotations
 
-import csv
 import json
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from sindbad.corpus.filters import Pair as JudgedPair
 from sindbad.corpus.sources import HELD_OUT
 from sindbad.errors import InvalidInput, NotFound
 from sindbad.retrieval.analysis import evaluation
-from sindbad.textfiles import json_lines, open_text
+from sindbad.textfiles import table_rows
 from sindbad.translation.judges import aligned_sentences
 from sindbad.translation.kinds import SpanKind
 from sindbad.translation.numbers import value
@@ -71,7 +70,7 @@ def read_parallel(root: Path, file: ParallelFile, *, training: bool) -> list[Pai
     if training and HELD_OUT in path.name:
         raise InvalidInput(f"{path} is marked {HELD_OUT}: it measures models and must not be trained on")
     found = []
-    for number, row in enumerate(_rows(path), start=1):
+    for number, row in enumerate(table_rows(path), start=1):
         pair = (row.get(file.source_column), row.get(file.target_column))
         if not all(isinstance(text, str) for text in pair):
             raise InvalidInput(
@@ -80,14 +79,6 @@ def read_parallel(root: Path, file: ParallelFile, *, training: bool) -> list[Pai
             )
         found.append((str(pair[0]).strip(), str(pair[1]).strip()))
     return [pair for pair in found if all(pair)]
-
-
-def _rows(path: Path) -> Iterator[Mapping[str, object]]:
-    if ".jsonl" in path.name:
-        yield from (row for _, row in json_lines(path))
-        return
-    with open_text(path, newline="") as file:
-        yield from csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
 
 
 def prepare(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sindbad.errors import InvalidInput, NotFound
-from sindbad.textfiles import json_lines, open_text
+from sindbad.textfiles import table_rows
 
 NAMES = (("source", "target"), ("source", "reference"), ("en", "ar"), ("prompt", "response"))
 """Column pairs that are understood without a word."""
@@ -34,7 +33,7 @@ def read_held_out(path: Path, *, columns: tuple[str, str] | None = None, limit: 
     if not path.is_file():
         raise NotFound(f"{path} does not exist; give a .tsv or .jsonl file of held-out pairs")
     rows: list[HeldOut] = []
-    for row in _rows(path):
+    for row in table_rows(path):
         if limit is not None and len(rows) >= limit:
             break
         source, reference = _pair(row, columns, path)
@@ -43,14 +42,6 @@ def read_held_out(path: Path, *, columns: tuple[str, str] | None = None, limit: 
     if not rows:
         raise InvalidInput(f"{path} holds no held-out rows")
     return rows
-
-
-def _rows(path: Path) -> Iterator[Mapping[str, object]]:
-    if ".jsonl" in path.name:
-        yield from (row for _, row in json_lines(path))
-        return
-    with open_text(path, newline="") as file:
-        yield from csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
 
 
 def _pair(row: Mapping[str, object], columns: tuple[str, str] | None, path: Path) -> tuple[str, str | None]:

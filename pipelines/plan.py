@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -49,13 +50,13 @@ class PipelineRecipe(BaseModel):
     stages: dict[str, Budgeted]
     """Every stage of the pipeline by name."""
 
+    @abstractmethod
     def inputs(self, run: Path) -> dict[str, str]:
         """The pipeline's arguments beside its stages."""
-        raise NotImplementedError
 
-    def covered(self) -> dict[str, Any]:
-        """What every stage's digest covers beside the stage's own code and settings."""
-        raise NotImplementedError
+    @abstractmethod
+    def covered(self, name: str) -> dict[str, Any]:
+        """What a stage's digest covers beside its own code and settings: what it reads and no step of the run makes."""
 
     def settings_of(self, name: str) -> dict[str, Any]:
         """A stage's settings with every default filled in, so that the digest covers them."""
@@ -69,7 +70,7 @@ class PipelineRecipe(BaseModel):
         """The stage as the pipeline carries it."""
         settings = self.settings_of(name)
         code = code_digest(f"pipelines.stages.{self.COMPONENTS[name]}")
-        covered = json.dumps({**self.covered(), "settings": settings}, sort_keys=True)
+        covered = json.dumps({**self.covered(name), "settings": settings}, sort_keys=True)
         digest = hashlib.sha256(f"{code}:{covered}".encode()).hexdigest()
         return Stage(name, str(run.resolve()), self.stages[name].budget_seconds, settings, digest)
 

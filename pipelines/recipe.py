@@ -62,7 +62,7 @@ class MissionRecipe(PipelineRecipe):
         """The folder of worlds."""
         return {"encyclopedia_uri": str((run / "worlds").resolve())}
 
-    def covered(self) -> dict[str, Any]:
+    def covered(self, name: str) -> dict[str, Any]:
         """Worlds lie at the same place whatever is in them, so their settings are part of every step's digest."""
         return {"encyclopedia": self.encyclopedia.model_dump(mode="json")}
 

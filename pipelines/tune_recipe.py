@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from pipelines.plan import PipelineRecipe, read_recipe
-from sindbad.corpus.parallel import ParallelFile
+from sindbad.corpus.address import digest
+from sindbad.corpus.sources import HELD_OUT, data_files
 from sindbad.weights.manifest import file_sha256
 
 COMPONENTS = {
@@ -24,6 +25,8 @@ FROM_HUB = (
 )  # fmt: skip
 """Assignments that make a run read the recipe's public data sets and no file."""
 
+_TRAINED_ON = ("stages.parallel.settings.train.", "stages.corpus.settings.sources.")
+
 
 class TuneRecipe(PipelineRecipe):
     """HALA on real data."""
@@ -37,15 +40,12 @@ class TuneRecipe(PipelineRecipe):
     """What the paper leaves open -> what we chose, and why."""
 
     def inputs(self, run: Path) -> dict[str, str]:
-        """The folder of data; an empty one of the run where none is given."""
-        folder = self.data or run / "no-data"
-        if self.data is None:
-            folder.mkdir(parents=True, exist_ok=True)
-        return {"data_uri": str(folder.resolve())}
+        """The folder of data; one that nothing is read from where none is given."""
+        return {"data_uri": str((self.data or run / "no-data").resolve())}
 
-    def covered(self) -> dict[str, Any]:
-        """The files that are read, by content: a changed file runs what depends on it again."""
-        return {"data": {name: file_sha256(file) for name, file in self._files() if file.is_file()}}
+    def covered(self, name: str) -> dict[str, Any]:
+        """The files that the stage reads, by content: a changed file runs the stage again, and what depends on it."""
+        return {"data": {key: _digest(path) for key, path in self._files(name) if path.exists()}}
 
     def faults(self) -> Iterator[str]:
         """Models, and every file of the data."""
@@ -53,27 +53,35 @@ class TuneRecipe(PipelineRecipe):
         if self.data is not None and not self.data.is_dir():
             yield f"data: {self.data} is no folder; give the one that holds your files with --data"
             return
-        if missing := [f"{file} ({name})" for name, file in self._files() if not file.exists()]:
+        files = [(key, path) for name in self.stages for key, path in self._files(name)]
+        if missing := [f"{path} ({key})" for key, path in files if not path.exists()]:
             yield f"there is no {', '.join(missing)}; give the folder that holds them with --data, or change the recipe"
+        for key, path in files:
+            if HELD_OUT in path.name and key.startswith(_TRAINED_ON):
+                yield f"{key}: {path} is marked {HELD_OUT}: it measures models and must not be trained on"
 
-    def _files(self) -> Iterator[tuple[str, Path]]:
-        """Key and path of everything that the stages read below the data."""
-        root = self.data or Path()
-        chosen = {name: self.parsed(name).model_dump() for name in ("parallel", "corpus", "evaluate")}
-        groups: list[tuple[str, dict[str, Any]]] = [
-            *([] if chosen["parallel"]["from_hub"] else [("parallel.settings.train", chosen["parallel"]["train"])]),
-            ("parallel.settings.tests", chosen["parallel"]["tests"]),
-            ("evaluate.settings.texts", chosen["evaluate"]["texts"]),
-            ("evaluate.settings.choice", chosen["evaluate"]["choice"]),
-        ]
-        for key, files in groups:
-            for name, file in files.items():
-                path = ParallelFile.model_validate(file).path if isinstance(file, dict) else file
-                yield f"stages.{key}.{name}", root / path
-        if not chosen["corpus"]["from_hub"]:
-            for text in chosen["corpus"]["sources"]:
-                path = text.partition("@")[0].partition("=")[2]
-                yield "stages.corpus.settings.sources", root / path
+    def _files(self, name: str) -> Iterator[tuple[str, Path]]:
+        """Key and path of everything that a stage reads below the data."""
+        root, settings = self.data or Path(), self.settings_of(name)
+        if name == "parallel":
+            groups = ("tests",) if settings["from_hub"] else ("train", "tests")
+            found = [(f"{group}.{key}", file["path"]) for group in groups for key, file in settings[group].items()]
+        elif name == "corpus" and not settings["from_hub"]:
+            texts = enumerate(settings["sources"])
+            found = [(f"sources.{number}", text.partition("@")[0].partition("=")[2]) for number, text in texts]
+        elif name == "evaluate":
+            found = [(f"texts.{key}", file["path"]) for key, file in settings["texts"].items()]
+            found += [(f"choice.{key}", path) for key, path in settings["choice"].items()]
+        else:
+            found = []
+        yield from ((f"stages.{name}.settings.{key}", root / path) for key, path in found)
+
+
+def _digest(path: Path) -> str:
+    """Content of a file, or of a folder's data files with their names."""
+    if path.is_file():
+        return file_sha256(path)
+    return digest([[file.name, file_sha256(file)] for file in data_files(path)])
 
 
 def load_tune_recipe(path: str | Path, assignments: tuple[str, ...] = ()) -> TuneRecipe:

@@ -65,9 +65,10 @@ async def translate(
     from sindbad.corpus.job import Job, JobSpec, local_store
     from sindbad.corpus.ledger import Attempt
     from sindbad.corpus.sources import Reading, SourceRequest, read_sources
-    from sindbad.corpus.translate import kept, translate_corpus
+    from sindbad.corpus.translate import kept, planned, translate_corpus
     from sindbad.corpus.waterfall import measure
     from sindbad.corpus.waterfall import write as write_waterfall
+    from sindbad.corpus.worker import Tally
     from sindbad.errors import InvalidInput
     from sindbad.quantize.loading import quantisation_name
     from sindbad.translation.small_models import prompt_style
@@ -89,12 +90,12 @@ async def translate(
             identity=identity, filters=settings.filters, duplicates=settings.duplicates, source=source,
             examiners=settings.examiners.names(),
         )  # fmt: skip
-        job, reading, done = Job(local_store(stage.folder("corpus")), spec), Reading(), [0, 0]
+        job, reading, tally = Job(local_store(stage.folder("corpus")), spec), Reading(), Tally()
 
         def progress(attempt: Attempt) -> None:
-            done[0], done[1] = done[0] + 1, done[1] + attempt.accepted
-            if done[0] % 100 == 0:
-                stage.say(f"{done[0]:,} rows translated, {done[1]:,} kept")
+            tally.add(attempt)
+            if tally.attempts % 100 == 0:
+                stage.say(f"{tally.attempts:,} rows translated, {tally.accepted:,} kept")
 
         asked = settings.examiners
         async with connected(connection, identity) as translator, examiners(asked, identity) as models:
@@ -112,7 +113,7 @@ async def translate(
         shutil.copyfile(out / "waterfall" / "waterfall.html", page_path)
         rows = [(row.original, row.translation) for row in kept(job)]
         away = {old.record_id for old, _ in rows[:: max(2, round(1 / settings.held_out))]}
-        english = [row for row in read_sources(requests) if row.record_id not in away]
+        english = [row for row in planned(job) if row.record_id not in away]
         _write_pairs(out / "instructions.jsonl", [new for old, new in rows if old.record_id not in away])
         _write_pairs(out / "held_out_target.jsonl", [new for old, new in rows if old.record_id in away])
         _write_pairs(out / "english.jsonl", english)

@@ -23,6 +23,10 @@ FROM rows r JOIN final f USING (key)
 WHERE f.accepted AND r.row NOT IN (SELECT row FROM attempts WHERE stage = 'plan' AND judging = ?)
 ORDER BY r.row
 """
+_PLANNED = """
+SELECT r.record AS record FROM rows r
+WHERE r.row NOT IN (SELECT row FROM attempts WHERE stage = 'plan' AND judging = ?) ORDER BY r.row
+"""
 _DROPPED = """
 SELECT reason, count(*) AS n FROM attempts WHERE stage = 'plan' AND judging = ? GROUP BY 1
 UNION ALL
@@ -72,6 +76,13 @@ def report(job: Job, tally: Tally | None = None) -> CorpusReport:
         records = int(ledger.rows("SELECT count(*) AS n FROM rows")[0]["n"])
         dropped = {str(row["reason"]): int(row["n"]) for row in ledger.rows(_DROPPED, (plan, plan))}
     return CorpusReport(records, records - sum(dropped.values()), dropped, tally or Tally())
+
+
+def planned(job: Job) -> Iterator[InstructionRecord]:
+    """What was asked to be translated, whatever became of it, in the source's order: duplicates are out."""
+    with job.ledger() as ledger:
+        for batch in ledger.batches(_PLANNED, (job.spec.plan_id,)):
+            yield from (InstructionRecord.from_record(json.loads(row["record"])) for row in batch)
 
 
 @dataclass(frozen=True, slots=True)

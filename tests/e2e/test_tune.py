@@ -45,7 +45,7 @@ class Tuned:
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> Tuned:
-    """Write data and a recipe, interrupt the run in its translator, and finish it."""
+    """Write data and a recipe, interrupt the run when its corpus begins, and finish it."""
     folder = tmp_path_factory.mktemp("tune")
     data, run = folder / "data", folder / "run"
     write_data(data)

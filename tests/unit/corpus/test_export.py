@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sindbad.corpus.duplicates import DuplicateSettings
 from sindbad.corpus.explain import explanation
 from sindbad.corpus.export import export, inherited
 from sindbad.corpus.job import local_store
 from sindbad.corpus.licences import obligations
 from sindbad.corpus.records import InstructionRecord, instruction
-from sindbad.corpus.translate import translate_corpus
+from sindbad.corpus.translate import planned, translate_corpus
 from sindbad.corpus.waterfall import markdown, measure, page, write
 from sindbad.errors import InvalidInput
 from tests.unit.corpus.jobs import FAST, Perfect, job, records
@@ -102,3 +104,14 @@ async def test_why_says_the_last_word_first_and_shows_both_texts(tmp_path: Path)
     assert "x untranslated" in told
     assert "licences: MIT, Apache-2.0" in told
     assert "-> Bokadi was born in Diramo." in told
+
+
+async def test_what_was_planned_is_the_source_without_its_doubles_whatever_became_of_it(tmp_path: Path) -> None:
+    """Training data in the source's language comes from here: a double of a held-out row is no training row."""
+    exact = DuplicateSettings(near=None)
+    one, rows = job(local_store(tmp_path / "job"), duplicates=exact), list(records(4))
+    double = replace(rows[1], record_id="again")
+    spoiled = Perfect(spoil=lambda text: text + " 77")
+    found = await translate_corpus(one, [*rows, double], spoiled, settings=FAST)
+    assert (found.records, found.kept) == (5, 0)
+    assert [row.record_id for row in planned(one)] == [row.record_id for row in rows]

@@ -39,18 +39,41 @@ def test_the_shipped_recipe_fits_the_shared_data() -> None:
     recipe.check_inputs()
 
 
-def test_a_changed_file_changes_every_digest_and_a_budget_none(tmp_path: Path) -> None:
-    def digests(*more: str) -> dict[str, str]:
-        found = load_tune_recipe(RECIPE, small(tmp_path, *more)).arguments(tmp_path / "run")
-        return {name: Stage.from_json(found[f"{name}_stage"]).digest for name in COMPONENTS}
+def digests(folder: Path, *more: str) -> dict[str, str]:
+    found = load_tune_recipe(RECIPE, small(folder, *more)).arguments(folder / "run")
+    return {name: Stage.from_json(found[f"{name}_stage"]).digest for name in COMPONENTS}
 
-    before = digests()
-    assert digests("stages.sft.budget_seconds=9") == before
-    assert {name for name, one in digests("stages.sft.settings.epochs=9").items() if one != before[name]} == {"sft"}
-    assignments = small(tmp_path)
-    (tmp_path / "pairs.tsv").write_text("en\tar\nA dog.\tكلب.\n", "utf-8")
-    found = load_tune_recipe(RECIPE, assignments).arguments(tmp_path / "run")
-    assert all(Stage.from_json(found[f"{name}_stage"]).digest != before[name] for name in COMPONENTS)
+
+def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {name for name in COMPONENTS if after[name] != before[name]}
+
+
+def test_settings_change_the_digest_of_their_stage_and_a_budget_none(tmp_path: Path) -> None:
+    before = digests(tmp_path)
+    assert changed(before, digests(tmp_path, "stages.sft.budget_seconds=9")) == set()
+    assert changed(before, digests(tmp_path, "stages.sft.settings.epochs=9")) == {"sft"}
+
+
+def test_a_changed_file_runs_the_stage_again_that_reads_it_and_no_other(tmp_path: Path) -> None:
+    """What depends on that stage gets another input, and so runs again, too; the rest keeps its work."""
+    more = tmp_path / "more"
+    more.mkdir()
+    (more / "b.jsonl").write_text('{"instruction": "c", "input": "", "output": "d"}\n', "utf-8")
+    asked = "stages.corpus.settings.sources=['alpaca=rows.jsonl', 'alpaca=more@mit']"
+    for file, stage in (("pairs.tsv", "parallel"), ("rows.jsonl", "corpus"), ("more/b.jsonl", "corpus")):
+        before, text = digests(tmp_path, asked), (tmp_path / file).read_text("utf-8")
+        recipe = load_tune_recipe(RECIPE, small(tmp_path, asked))
+        (tmp_path / file).write_text(text.replace("A", "B").replace("a", "b").replace("c", "e"), "utf-8")
+        after = {name: recipe.stage(name, tmp_path / "run").digest for name in COMPONENTS}
+        assert changed(before, after) == {stage}, file
+
+
+def test_a_file_for_measuring_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "x.EVAL_ONLY.tsv").write_text("en\tar\nA\tب\n", "utf-8")
+    measured = "{own: {path: x.EVAL_ONLY.tsv, licence: CC0}}"
+    load_tune_recipe(RECIPE, small(tmp_path, f"stages.parallel.settings.tests={measured}")).check_inputs()
+    with pytest.raises(InvalidInput, match="must not be trained on"):
+        load_tune_recipe(RECIPE, small(tmp_path, f"stages.parallel.settings.train={measured}")).check_inputs()
 
 
 def test_a_missing_file_and_a_missing_folder_are_told_before_anything_starts(tmp_path: Path) -> None:

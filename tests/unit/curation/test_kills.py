@@ -11,6 +11,7 @@ import tempfile
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import settings
@@ -74,23 +75,20 @@ class LivesOfACurator(RuleBasedStateMachine):
 
     def surviving(self, ask: object, death: str) -> object:
         """Ask; where the process dies, open the journal again and ask the same again."""
-        import sindbad.curation.curator as room
-
-        room.EventJournal = DyingJournal  # type: ignore[attr-defined]
-        DyingJournal.death = "no"
-        self.curator.close()
-        self.curator = self.opened()
-        DyingJournal.death = death
-        try:
-            return ask()  # type: ignore[operator]
-        except Killed:
-            self.kills += 1
+        with mock.patch("sindbad.curation.curator.EventJournal", DyingJournal):
+            DyingJournal.death = "no"
             self.curator.close()
             self.curator = self.opened()
-            return ask()  # type: ignore[operator]
-        finally:
-            DyingJournal.death = "no"
-            room.EventJournal = EventJournal  # type: ignore[attr-defined]
+            DyingJournal.death = death
+            try:
+                return ask()  # type: ignore[operator]
+            except Killed:
+                self.kills += 1
+                self.curator.close()
+                self.curator = self.opened()
+                return ask()  # type: ignore[operator]
+            finally:
+                DyingJournal.death = "no"
 
     @rule(drawing=KILLS, telling=KILLS, refreshing=KILLS)
     def train(self, drawing: str, telling: str, refreshing: str) -> None:
@@ -167,8 +165,6 @@ def test_a_kill_at_each_single_write_of_a_long_life_changes_nothing(tmp_path: Pa
 
 
 def _life(folder: Path, *, at: int, death: str) -> tuple[object, int]:
-    import sindbad.curation.curator as room
-
     written, checkpoints = 0, list[int]()
 
     class Dying(DyingJournal):
@@ -178,16 +174,13 @@ def _life(folder: Path, *, at: int, death: str) -> tuple[object, int]:
             type(self).death = death if number == at else "no"
             return super().append(record)
 
-    room.EventJournal = Dying  # type: ignore[attr-defined]
-    try:
+    with mock.patch("sindbad.curation.curator.EventJournal", Dying):
         for _ in range(2):
             try:
                 with Curator(NAMES, CONFIG, folder / "j.jsonl") as curator:
                     return _lived(curator, checkpoints), written
             except Killed:
                 pass
-    finally:
-        room.EventJournal = EventJournal  # type: ignore[attr-defined]
     raise AssertionError("killed twice")
 
 

@@ -7,6 +7,8 @@ that every fact has its sentence in each language.
 
 A failed tool call is counted and passed over; out of budget the graph is partial and the report says so. The same
 environment, extractor, seeds and ``seed`` give the same graph; with a journal also after a kill, without asking again.
+Only where ``max_seconds`` cuts depends on the clock: calls in flight are given up, what was read stays, and a build
+that goes on with more seconds ends with the graph of one that had them at once.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sindbad.errors import InvalidInput, Unavailable
+from sindbad.errors import DeadlineExceeded, InvalidInput, Unavailable
 from sindbad.graph.build_assembly import (
     PageReading,
     assemble,
@@ -31,7 +33,7 @@ from sindbad.graph.build_assembly import (
     merge_language,
     word_relations,
 )
-from sindbad.graph.build_errands import Errands, together
+from sindbad.graph.build_errands import Errands, in_time, together
 from sindbad.graph.build_journal import BuildJournal
 from sindbad.graph.build_names import GrowingShape, Names, distinct_id, entity_id_of, sibling_url
 from sindbad.graph.extraction import Extractor, ParserExtractor
@@ -84,7 +86,7 @@ class BuildBudget(BaseModel):
     max_model_calls: int = Field(default=1_000_000, ge=1)
     """Questions to a model that extracts, for the expansion; other languages cost some a node on top."""
     max_seconds: float = Field(default=0.0, ge=0.0)
-    """Seconds for all but the other languages; 0 has no end."""
+    """Seconds for all but the other languages; what is in flight then is given up. 0 has no end."""
     newest: float = Field(default=0.6, ge=0.0, le=1.0)
     """Chance of following the newest name rather than an earlier one: high digs deep, low spreads out."""
     search: float = Field(default=0.1, ge=0.0, lt=1.0)
@@ -206,7 +208,8 @@ async def build_graph(
         extractor: belongs to the caller; by default the parser of the language packs' sentences.
         journal: finished calls, for a build that goes on after a kill.
 
-    Raises InvalidInput if there is no seed, or none of them could be read; Unavailable if the tools failed before.
+    Raises InvalidInput if there is no seed, or none of them could be read; Unavailable if the tools failed before, and
+    DeadlineExceeded if the seconds were over.
     """
     chosen = extractor or ParserExtractor(tuple(dict.fromkeys((scope.language, *languages))))
     errands = Errands(environment, chosen, budget, journal)
@@ -263,15 +266,22 @@ class _Builder:
     def _limit(self) -> Stopped | None:
         """The limit that was reached, if any."""
         budget, counts = self._budget, self._errands.counts
-        late = budget.max_seconds and time.monotonic() - self._started >= budget.max_seconds
+        seconds = self._seconds_left()
         reached = {
             Stopped.NODES: len(self._pages) >= budget.max_nodes,
             Stopped.CALLS: self._calls >= budget.max_calls,
             Stopped.MODEL_CALLS: counts.model_calls >= budget.max_model_calls,
-            Stopped.SECONDS: bool(late),
-            Stopped.TOOLS: bool(budget.patience) and counts.in_a_row >= budget.patience,
+            Stopped.SECONDS: seconds is not None and seconds <= 0,
+            Stopped.TOOLS: self._tools_down(),
         }
         return next((stopped for stopped, so in reached.items() if so), None)
+
+    def _seconds_left(self) -> float | None:
+        limit = self._budget.max_seconds
+        return self._started + limit - time.monotonic() if limit else None
+
+    def _tools_down(self) -> bool:
+        return bool(self._budget.patience) and self._errands.counts.in_a_row >= self._budget.patience
 
     def _done(self) -> bool:
         budget, shape = self._budget, self._shape
@@ -311,6 +321,8 @@ class _Builder:
         if not self._pages:
             if self._errands.counts.gave_up:
                 raise Unavailable("the tools failed before a page was read; start their service and build again")
+            if self._limit() is Stopped.SECONDS:
+                raise DeadlineExceeded("the seconds were over before a page was read; give more, or none")
             raise InvalidInput(f"none of the seeds {list(seeds)[:3]} could be read in {self._scope.corpus!r}")
 
     def _draw(self, steps: int) -> tuple[list[str], list[str]]:
@@ -385,9 +397,10 @@ class _Builder:
         Expansion may search around a node again: of several queries some may have failed beside the others.
         """
         asked = [self._inverse_queries(entity_id) for entity_id in entity_ids]
-        seen = await together(self._errands.search(queries, self._scope) for queries in asked)
-        for queries, found in zip(asked, seen, strict=True):
-            self._take_hits(queries, found)
+        searches = (self._errands.search(queries, self._scope) for queries in asked)
+        for queries, found in zip(asked, await in_time(searches, self._seconds_left()), strict=True):
+            if found is not None:
+                self._take_hits(queries, found)
 
     def _inverse_queries(self, entity_id: str) -> list[str]:
         self._searched.add(entity_id)
@@ -406,7 +419,7 @@ class _Builder:
         queries = {handle: self._frontier.pop(handle, handle) for handle in handles}
         fresh = {handle: query for handle, query in queries.items() if handle not in self._asked}
         self._asked.update(fresh)
-        pages = await together(self._find(handle, query) for handle, query in fresh.items())
+        pages = await in_time((self._find(*item) for item in fresh.items()), self._seconds_left())
         new = sum(self._take_page(page) for page in pages if page is not None)
         if self._show is not None:
             self._show(self.progress())
@@ -462,7 +475,8 @@ class _Builder:
     # --- the graph ------------------------------------------------------------------------------------------------
 
     def assemble(self) -> KnowledgeGraph:
-        """Facts between read entities become edges; of a dense graph, components without a cycle go."""
+        """Growth is over. Facts between read entities become edges; of a dense graph, components without a cycle go."""
+        self.report.stopped = (Stopped.TARGET if self._done() else self._limit() or Stopped.EXHAUSTED).value
         pages = [page for known in self._pages.values() for page in known]
         whole, self.report.open_facts = assemble(self._scope.corpus, pages, self._pages)
         if self._budget.growth is Growth.TREE:
@@ -490,7 +504,7 @@ class _Builder:
         known = self._pages[entity_id][0]
         scope = Scope(self._scope.corpus, language, self._scope.trace_id)
         async with gate:
-            if self._limit() is Stopped.TOOLS:
+            if self._tools_down():
                 return None
             url = sibling_url(known.url, self._scope.language, language)
             page = await self._read(url, known.query, scope)
@@ -513,7 +527,8 @@ class _Builder:
         report.failures, report.gave_up, report.no_page = counts.failures, counts.gave_up, counts.no_page
         report.model_calls, report.malformed = counts.model_calls, counts.malformed
         report.refused, report.unread = dict(sorted(counts.dropped.items())), dict(sorted(counts.unread.items()))
-        report.stopped = (Stopped.TARGET if self._done() else self._limit() or Stopped.EXHAUSTED).value
+        if self._tools_down():  # while other languages were read: all that is missing can be had later
+            report.stopped = Stopped.TOOLS.value
         return report
 
 

@@ -147,3 +147,16 @@ async def together(work: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def in_time(work: Iterable[Coroutine[Any, Any, _T]], seconds: float | None) -> list[_T | None]:
+    """As :func:`together`, but after ``seconds`` (None: never) what is unfinished is given up and None in its place."""
+    tasks = [asyncio.create_task(item) for item in work]
+    try:
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
+        return [task.result() if task.done() else None for task in tasks]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from sindbad.agent.trajectory import EnvironmentKind
 from sindbad.demo.world import World
-from sindbad.errors import Corrupt, InvalidInput, Unavailable
+from sindbad.errors import Corrupt, DeadlineExceeded, InvalidInput, Unavailable
 from sindbad.graph.build import BuildBudget, BuildResult, build_graph
 from sindbad.graph.build_journal import BuildJournal
 from sindbad.graph.extraction import Extraction, ParserExtractor
@@ -141,6 +142,63 @@ async def test_tools_that_go_down_end_the_build_with_what_it_has_and_a_restart_a
         await build(Counting(environment, fail_from=15), world, None, CountingExtractor())
     with pytest.raises(Unavailable, match="start their service"):
         await build(Counting(environment, fail_from=1), world, None, CountingExtractor(), **limits)
+
+
+class Hanging(Counting):
+    """After so many calls, English pages and searches never come back."""
+
+    def __init__(self, inner: Toolbox, after: int) -> None:
+        super().__init__(inner)
+        self._after = after
+
+    async def call(self, call: ToolCall, scope: Scope, *, deadline_seconds: float) -> Observation:
+        if scope.language == "en" and len(self.asked) >= self._after:
+            await asyncio.Event().wait()
+        return await super().call(call, scope, deadline_seconds=deadline_seconds)
+
+
+async def test_seconds_that_end_inside_a_round_give_up_its_calls_and_more_of_them_give_the_whole_graph(
+    environment: Toolbox, world: World, tmp_path: Path
+) -> None:
+    expected = await build(Counting(environment), world, None, CountingExtractor())
+    path = tmp_path / "journal.jsonl"
+    async with asyncio.timeout(30):
+        with BuildJournal(path, HEADER) as journal:
+            slow = Hanging(environment, after=12)
+            part = await build(slow, world, journal, CountingExtractor(), max_seconds=1.0)
+    assert part.report.stopped == "seconds"
+    assert 0 < len(part.order) < len(expected.order)
+    assert set(part.order) <= set(expected.order)
+    with BuildJournal(path, HEADER) as journal:
+        whole = await build(Counting(environment), world, journal, CountingExtractor(), max_seconds=600)
+        assert journal.reused >= 12
+    assert list(whole.graph.to_records()) == list(expected.graph.to_records())
+    assert whole.report == expected.report
+    with pytest.raises(DeadlineExceeded, match="give more"):
+        await build(Hanging(environment, after=0), world, None, CountingExtractor(), max_seconds=0.1)
+
+
+class ArabicDown(Counting):
+    """Only Arabic pages fail, all of them."""
+
+    async def call(self, call: ToolCall, scope: Scope, *, deadline_seconds: float) -> Observation:
+        if scope.language == "ar":
+            self.asked.append("ar")
+            raise Unavailable("the service is gone")
+        return await super().call(call, scope, deadline_seconds=deadline_seconds)
+
+
+async def test_what_other_languages_cost_does_not_change_why_growth_ended_unless_the_tools_are_down(
+    environment: Toolbox, world: World
+) -> None:
+    counted = await build(Counting(environment), world, None, CountingExtractor(), max_nodes=300, max_calls=110)
+    assert counted.report.searches + counted.report.visits > 110
+    assert counted.report.stopped == "exhausted"
+    down = ArabicDown(environment)
+    limits = {"patience": 3, "call_attempts": 1}
+    ended = await build(down, world, None, CountingExtractor(), **limits)
+    assert ended.report.stopped == "tools"
+    assert down.asked.count("ar") < len(ended.graph)  # it was given up, not tried for every page
 
 
 async def test_pages_that_do_not_exist_are_answers_and_not_tools_that_are_down(world: World, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sindbad.corpus.job import Job, JobSpec, Round
     from sindbad.corpus.store import JobStore
     from sindbad.corpus.translate import CorpusReport
-    from sindbad.corpus.worker import Tally
+    from sindbad.corpus.worker import Tally, WorkerSettings
 
 app = typer.Typer(no_args_is_help=True, help="Translate instruction data; ask why a row was dropped; report; export.")
 
@@ -55,7 +55,9 @@ def translate(
     from_language: Annotated[str, typer.Option("--from")] = "en",
     to_language: Annotated[str, typer.Option("--to")] = "ar",
     unit: Annotated[str, typer.Option(help="conversation or message.")] = "conversation",
-    config: Annotated[Path | None, typer.Option(help="YAML: filters, duplicates, shard_rows, translator.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML: filters, duplicates, shard_rows, translator, examiners, worker.")
+    ] = None,
     workers: Workers = 1,
     retry: Retry = True,
     storage: Options = "",
@@ -67,6 +69,7 @@ def translate(
     settings = _settings(config)
     connection = _connection(settings.pop("translator", {}), translator, endpoint, endpoint_model, model)
     asked = _examination(settings.pop("examiners", {}))
+    manner = _manner(settings.pop("worker", {}))
     identity = {
         "revision": revision or _revision(connection.model),
         "quantisation": quantisation or _quantisation(connection.model), "licence": licence, "unit": unit,
@@ -77,7 +80,7 @@ def translate(
     spec = _spec({**settings, "identity": identity, "source": rows, "examiners": asked.names()})
     store = _store(job, storage)
     again = {"sources": source, "limit": limit, "connection": connection.model_dump(mode="json"),
-             "examiners": asked.model_dump(mode="json")}  # fmt: skip
+             "examiners": asked.model_dump(mode="json"), "worker": manner.model_dump(mode="json")}  # fmt: skip
     _run(store, storage, spec, connection, again, workers=workers, retry=retry)
 
 
@@ -304,7 +307,7 @@ def _run(
         typer.echo("nothing is missing")
     elif workers == 1:
         typer.echo(f"round {current.number}: {current.rows:,} rows in {len(current.shards)} shards")
-        asyncio.run(_work(opened, current, connection, _examination(again["examiners"])))
+        asyncio.run(_work(opened, current, connection, again))
     else:
         typer.echo(f"round {current.number}: {current.rows:,} rows in {len(current.shards)} shards, {workers} workers")
         from sindbad.corpus.local import run_workers
@@ -325,16 +328,17 @@ async def join(url: str, round_number: int, storage: str) -> Tally:
     if not found:
         raise NotFound(f"{url} has no round {round_number}")
     began = store.read_json("job.json")
-    return await _work(opened, found[-1], Connection(**began["connection"]), _examination(began["examiners"]))
+    return await _work(opened, found[-1], Connection(**began["connection"]), began)
 
 
-async def _work(job: Job, current: Round, connection: Connection, asked: Examination) -> Tally:
+async def _work(job: Job, current: Round, connection: Connection, began: dict[str, Any]) -> Tally:
     from sindbad.corpus.connect import connected, examiners
     from sindbad.corpus.worker import Worker
 
-    identity = job.spec.identity
+    identity, asked = job.spec.identity, _examination(began["examiners"])
+    manner = _manner(began.get("worker", {}))  # a job of before may not say
     async with connected(connection, identity) as translator, examiners(asked, identity) as models:
-        return await Worker(job, translator, examiners=models).run(current)
+        return await Worker(job, translator, examiners=models, settings=manner).run(current)
 
 
 def _examination(values: dict[str, Any]) -> Examination:
@@ -342,6 +346,13 @@ def _examination(values: dict[str, Any]) -> Examination:
     from sindbad.corpus.connect import Examination
 
     return resolve(Examination, values, source="examiners")
+
+
+def _manner(values: dict[str, Any]) -> WorkerSettings:
+    from sindbad.configuration import resolve
+    from sindbad.corpus.worker import WorkerSettings
+
+    return resolve(WorkerSettings, values, source="worker")
 
 
 def _tell(job: Job, found: CorpusReport) -> None:

@@ -10,7 +10,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sindbad.errors import DeadlineExceeded, NoModel, SindbadError
+from sindbad.errors import DeadlineExceeded, NoModel, SindbadError, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,23 +80,30 @@ class Replicas:
 
 @dataclass(slots=True)
 class Attempts:
-    """One request's way through the replicas until ``deadline`` (same clock as ``now``)."""
+    """One request's way through the replicas until ``deadline`` (same clock as ``now``).
+
+    ``patience_seconds``: how long they may be away, all of them, from the first that was found so; None: until the
+    deadline, which a server that is only slow needs as well.
+    """
 
     replicas: Replicas
     deadline: float
+    patience_seconds: float | None = None
     last_error: SindbadError | None = None
     _without_model: set[int] = field(default_factory=set)
+    _given_up_at: float | None = None
 
     def next(self, now: float) -> tuple[Replica, float]:
         """Whom to ask, and how long to wait first. Raises the last error when the deadline comes before that."""
         replica, wait = self.replicas.choose(now)
-        if now + wait >= self.deadline:
+        if now + wait >= (self.deadline if self._given_up_at is None else min(self.deadline, self._given_up_at)):
             raise self.last_error or DeadlineExceeded("the deadline passed before the request could be sent")
         return replica, wait
 
     def failed(self, replica: Replica, error: SindbadError, now: float) -> None:
         """Note the failure; raises ``error`` when no retry would help."""
         self.last_error = error
+        self._be_patient(isinstance(error, Unavailable), now)
         if isinstance(error, NoModel):
             # A replica that restarts has no model for a moment; the request fails when none of them has one.
             self._without_model.add(replica.index)
@@ -105,3 +112,9 @@ class Attempts:
         elif not error.retryable:
             raise error
         self.replicas.failed(replica, now)
+
+    def _be_patient(self, away: bool, now: float) -> None:
+        if not away:  # it answered, if only to say that it is busy
+            self._given_up_at = None
+        elif self._given_up_at is None and self.patience_seconds is not None:
+            self._given_up_at = now + self.patience_seconds

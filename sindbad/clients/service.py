@@ -20,7 +20,8 @@ class ServiceClient:
     """Stubs of one service on one or more addresses. Belongs to the event loop it is first used in.
 
     Failing calls are retried on UNAVAILABLE and RESOURCE_EXHAUSTED, on another replica first, with jittered back-off,
-    until the call's deadline; everything else is raised as the ``sindbad.errors`` class that the server raised.
+    until the call's deadline (or, where nobody can be reached, for ``patience_seconds``); everything else is raised as
+    the ``sindbad.errors`` class that the server raised.
     """
 
     def __init__(
@@ -31,10 +32,11 @@ class ServiceClient:
         channel: ChannelSettings | None = None,
         deadline_seconds: float = 60.0,
         backoff: Backoff | None = None,
+        patience_seconds: float | None = None,
     ) -> None:
         chosen = [addresses] if isinstance(addresses, str) else list(addresses)
         self.replicas = Replicas(chosen, backoff)
-        self.deadline_seconds = deadline_seconds
+        self.deadline_seconds, self.patience_seconds = deadline_seconds, patience_seconds
         self._token = read_token(channel)
         self._channels = [open_channel(address, channel) for address in chosen]
         self._stubs = [make_stub(open_) for open_ in self._channels]
@@ -66,9 +68,8 @@ class ServiceClient:
 
     def attempts(self, deadline_seconds: float | None) -> Attempts:
         """A new request's way through the replicas."""
-        return Attempts(
-            self.replicas, _now() + (self.deadline_seconds if deadline_seconds is None else deadline_seconds)
-        )
+        seconds = self.deadline_seconds if deadline_seconds is None else deadline_seconds
+        return Attempts(self.replicas, _now() + seconds, self.patience_seconds)
 
     async def next_replica(self, attempts: Attempts) -> Replica:
         """The replica to ask now, after waiting where every one is backing off."""

@@ -26,10 +26,12 @@ class TranslatorClient(ServiceClient):
         *,
         channel: ChannelSettings | None = None,
         deadline_seconds: float = 600.0,
+        patience_seconds: float | None = None,
     ) -> None:
         super().__init__(
-            addresses, translator_pb2_grpc.TranslatorStub, channel=channel, deadline_seconds=deadline_seconds
-        )
+            addresses, translator_pb2_grpc.TranslatorStub, channel=channel, deadline_seconds=deadline_seconds,
+            patience_seconds=patience_seconds,
+        )  # fmt: skip
 
     async def translate(
         self, texts: Sequence[str], *, source: str = "en", target: str = "ar", glossary: Glossary | None = None

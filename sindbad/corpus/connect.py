@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from sindbad.translation.translator import Translator
 
 
+AWAY_SECONDS = 5.0
+"""How long a call looks for a translator service before it says that there is none."""
+
+
 class Connection(BaseModel):
     """Where the translator is: exactly one of service, endpoint and model."""
 
@@ -97,7 +101,10 @@ async def texts(connection: Connection) -> AsyncIterator[Translator | Translator
     if connection.service:
         from sindbad.clients.translator import TranslatorClient
 
-        async with TranslatorClient(connection.service, deadline_seconds=connection.deadline_seconds) as client:
+        # A worker says that nobody is there, and waits on, so it must hear of it long before a record's deadline.
+        async with TranslatorClient(
+            connection.service, deadline_seconds=connection.deadline_seconds, patience_seconds=AWAY_SECONDS
+        ) as client:
             yield client
     elif connection.endpoint:
         from sindbad.clients.openai import ChatCompletions

@@ -13,6 +13,7 @@ from sindbad.cli.main import app
 from sindbad.corpus.address import Identity
 from sindbad.corpus.records import InstructionRecord, Message, Provenance
 from sindbad.demo.world import build_world
+from sindbad.errors import Unavailable
 from sindbad.quantize.configuration import QuantizeConfig
 from sindbad.quantize.folder import quantise_folder
 from sindbad.quantize.numerics import Scheme
@@ -87,6 +88,23 @@ def test_what_is_missing_on_the_command_line_is_told(tmp_path: Path) -> None:
     assert "not a model folder" in str(RUN.invoke(app, [*base, "--model", str(tmp_path)]).exception)
     assert "holds no job" in str(RUN.invoke(app, ["corpus", "status", str(tmp_path / "nothing")]).exception)
     assert "known: openorca" in str(RUN.invoke(app, [*base[:4], "orca=x", *base[5:]]).exception)
+
+
+def test_how_long_a_worker_waits_for_a_dead_engine_is_the_users_to_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sindbad.corpus.connect.AWAY_SECONDS", 0.2)  # of five: the client's own, before the worker's
+    file, config = written(tmp_path / "rows.jsonl", 1), tmp_path / "job.yaml"
+    config.write_text("worker: {engine_patience_seconds: 0.01}\n", encoding="utf-8")  # the usual 600 s would time out
+    begin = ["corpus", "translate", str(tmp_path / "job"), "--source", f"messages={file}", "--licence", "mit",
+             "--translator", "127.0.0.1:1", "--revision", "one", "--config", str(config)]  # fmt: skip
+    ended = RUN.invoke(app, begin)
+    assert isinstance(ended.exception, Unavailable)
+    assert "127.0.0.1:1" in str(ended.exception)
+    again = RUN.invoke(app, ["corpus", "resume", str(tmp_path / "job")])
+    assert isinstance(again.exception, Unavailable)  # as the job was begun
+    config.write_text("worker: {patience: 1}\n", encoding="utf-8")
+    assert "engine_patience_seconds" in str(RUN.invoke(app, begin).exception)
 
 
 def test_the_content_address_changes_with_the_scheme_of_a_quantised_teacher(

@@ -65,6 +65,22 @@ def test_what_can_be_cured_is_retried_until_the_deadline_and_then_raised_itself(
     assert max(tried_at) <= 10.01
 
 
+def test_patience_ends_where_nobody_is_there_and_not_where_somebody_is_busy() -> None:
+    away = Attempts(Replicas(["a"]), deadline=600, patience_seconds=5)
+    away.failed(away.replicas.all[0], Unavailable("nobody at a"), now=10)
+    away.next(14)
+    away.failed(away.replicas.all[0], Unavailable("still nobody at a"), now=14)
+    with pytest.raises(Unavailable, match="still nobody"):
+        away.next(16)
+
+    busy = Attempts(Replicas(["a"]), deadline=600, patience_seconds=5)
+    busy.failed(busy.replicas.all[0], Unavailable("nobody at a"), now=10)
+    busy.failed(busy.replicas.all[0], Overloaded("full"), now=12)
+    busy.next(16)
+    with pytest.raises(Overloaded):
+        busy.next(600)
+
+
 def test_a_deadline_in_the_past_is_said_so() -> None:
     with pytest.raises(DeadlineExceeded):
         Attempts(Replicas(["a"]), deadline=0).next(1)

@@ -105,14 +105,15 @@ def _choice(model: Any, items: list[ChoiceItem]) -> list[dict[str, Any]]:
 def _sweep(
     settings: TunedSettings, models: Mapping[str, str], held_out: Mapping[str, list[tuple[str, str]]], work: Path
 ) -> list[dict[str, Any]]:
-    from sindbad.training.configuration import MergeConfig
+    from sindbad.training.merge import merged_with
     from sindbad.training.sweep import HeldOutLoss, sweep_merge
 
     if not settings.sweep:
         return []
     measures = [HeldOutLoss(tuple(pairs), name=name) for name, pairs in held_out.items()]
     base, tuned = Path(models["base"]), Path(models["tuned"])
-    rows = sweep_merge(base, tuned, work / "best", settings.sweep, measures, MergeConfig()).rows
+    config = merged_with(Path(models["merged"]))  # all but t as the recipe's merge: tokenizer, template, threshold
+    rows = sweep_merge(base, tuned, work / "best", settings.sweep, measures, config).rows
     return [{"t": row.t, **{name: row.figures[f"{name}.loss"] for name in held_out}} for row in rows]
 
 

@@ -17,7 +17,7 @@ from statistics import fmean
 from typing import Any, Literal
 
 from sindbad.atomic import check_replaceable, new_dir, write_json
-from sindbad.errors import InvalidInput, NotFound
+from sindbad.errors import Corrupt, InvalidInput, NotFound
 from sindbad.training.configuration import MergeConfig as MergeConfig
 from sindbad.training.merge_tokenizer import Choice, choose, copy_choice, special_ids
 from sindbad.training.schedule import Schedule, spread
@@ -227,8 +227,19 @@ def merge_folders(base_dir: Path, tuned_dir: Path, target: Path, config: MergeCo
         copy_choice(choice, base_dir, temporary)
         _adapt_configuration(temporary / "config.json", config, special_ids(choice, base_dir), vocabulary)
         save_file(merged, str(temporary / "model.safetensors"), metadata={"format": "pt"})
-        write_json(temporary / REPORT_FILE, report.to_record())
+        write_json(temporary / REPORT_FILE, {**report.to_record(), "config": config.model_dump(mode="json")})
     return report
+
+
+def merged_with(folder: Path) -> MergeConfig:
+    """How :func:`merge_folders` made ``folder``. Raises NotFound where no report says so, Corrupt for a broken one."""
+    path = folder / REPORT_FILE
+    if not path.is_file():
+        raise NotFound(f"{path} is not there: {folder} was not merged by Sindbad")
+    try:
+        return MergeConfig(**json.loads(path.read_text("utf-8"))["config"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise Corrupt(f"{path} does not say how {folder} was merged ({error}); merge it again") from error
 
 
 def _side(folder: Path, base_dir: Path) -> str:

@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 
 from sindbad.cli import merge as cli
 from sindbad.demo.tokenizer import build_tokenizer
-from sindbad.errors import InvalidInput
+from sindbad.errors import Corrupt, InvalidInput, NotFound
 from sindbad.training.configuration import MergeConfig, OptimiserConfig, RunPaths, SFTConfig
-from sindbad.training.merge import angle, merge_folders, read_state
+from sindbad.training.merge import REPORT_FILE, angle, merge_folders, merged_with, read_state
 from sindbad.training.sweep import HeldOutLoss, parse_measure, sweep_merge
 from sindbad.translation.small_models import save_tokenizer
 from tests.unit.training.conftest import tiny_model
@@ -208,6 +208,20 @@ def test_a_merge_leaves_the_old_target_when_it_is_refused(tmp_path: Path) -> Non
         merge_folders(tmp_path / "base", tmp_path / "tuned", tmp_path / "out")
     assert (tmp_path / "out" / "model.safetensors").exists()
     assert not list(tmp_path.glob(".out*"))
+
+
+@pytest.mark.parametrize("t", [0.25, (0.0, 1.0), SCHEDULE])
+def test_a_merged_folder_says_how_it_was_merged(tmp_path: Path, t: Any) -> None:
+    save(tmp_path / "base", 0)
+    save(tmp_path / "tuned", 1, move=0.05)
+    config = MergeConfig(t=t, dot_threshold=0.9, out_dtype="bfloat16")
+    merge_folders(tmp_path / "base", tmp_path / "tuned", tmp_path / "merged", config)
+    assert merged_with(tmp_path / "merged") == config
+    with pytest.raises(NotFound, match="not merged by Sindbad"):
+        merged_with(tmp_path / "base")
+    (tmp_path / "merged" / REPORT_FILE).write_text('{"t": 0.5}')
+    with pytest.raises(Corrupt, match="merge it again"):
+        merged_with(tmp_path / "merged")
 
 
 def test_a_merge_and_a_sweep_never_replace_a_folder_of_something_else(tmp_path: Path) -> None:

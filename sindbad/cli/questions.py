@@ -15,8 +15,10 @@ import typer
 from sindbad.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from sindbad.graph.knowledge import GraphView
     from sindbad.questions.factory import Order
     from sindbad.questions.making import MakingConfig
+    from sindbad.questions.question import Question
 
 app = typer.Typer(no_args_is_help=True, help="Questions: make them from a graph, verify, reword.")
 INTERRUPTED = 130
@@ -48,13 +50,15 @@ def make(
     index: Index = None,
 ) -> None:
     """Verified questions from any graph. Killed, the same command goes on; a larger --count extends the run."""
-    from sindbad.questions.factory import Order
+    from sindbad.questions.factory import Order, open_any
+    from sindbad.questions.store import load_questions
 
     chosen = _config(config, languages, mix, difficulty, semantic, distractor, structural, demand)
     order = Order(graph, out, count, chosen, seed, test_share, workers)
     summary = _run(order)
     if index is not None:
-        _check_tools([out / f"{split}.jsonl" for split in summary["by_split"]], graph, index)
+        made = [question for split in summary["by_split"] for question in load_questions(out / f"{split}.jsonl")]
+        _check_tools(made, open_any(graph), index)
 
 
 def _run(order: Order) -> dict[str, Any]:
@@ -149,42 +153,38 @@ def show_config() -> None:
 @app.command()
 def verify(file: QuestionFile, graph: Graph, index: Index = None) -> None:
     """Answer every question again by DuckDB, from its clues alone, and word it again; say which do not hold."""
+    from sindbad.questions import verifying
     from sindbad.questions.factory import open_any
     from sindbad.questions.reference import Reference
-    from sindbad.questions.rewording import misstated
     from sindbad.questions.store import load_questions
 
-    questions = load_questions(file)
-    reference = Reference.of_folder(graph) if graph.is_dir() else Reference.of_graph(open_any(graph))
+    questions, opened = load_questions(file), open_any(graph)
+    reference = Reference.of_folder(graph) if graph.is_dir() else Reference.of_graph(opened)
     started = time.monotonic()
     try:
-        checked = [reference.check(question) for question in questions]
+        done = verifying.verify(questions, opened, reference)
     finally:
         reference.close()
-    wrong = [item for item in checked if not item.ok]
-    for item in wrong[:20]:
-        _say(f"  {item.question_id}: {item.detail}")
-    typer.echo(f"{len(checked) - len(wrong):,} of {len(checked):,} hold by DuckDB, {time.monotonic() - started:.1f} s")
-    odd = misstated([question for question in questions if question.solution], open_any(graph))
-    for question_id, reason in list(odd.items())[:20]:
-        _say(f"  {question_id}: worded wrongly: {reason}")
-    typer.echo(f"{len(questions) - len(odd):,} of {len(questions):,} are worded as their clues say")
-    missing = _check_tools([file], graph, index) if index is not None else 0
-    if wrong or odd or missing:
+    for line in done.lines():
+        _say(f"  {line}")
+    typer.echo(f"{done.answered:,} of {len(questions):,} hold by DuckDB, {time.monotonic() - started:.1f} s")
+    worded, able = done.worded
+    if able:
+        typer.echo(f"{worded:,} of {able:,} are worded as their clues say")
+    if done.unworded:
+        typer.echo(f"{len(done.unworded):,} carry no solution, so that their wording could not be checked")
+    missing = _check_tools(done.known, opened, index) if index is not None else 0
+    if not done.ok or missing:
         raise typer.Exit(1)
 
 
-def _check_tools(files: list[Path], graph: Path, index: Path) -> int:
+def _check_tools(questions: list[Question], graph: GraphView, index: Path) -> int:
     """Questions of which some clue is not brought up by the tools; says which."""
     import asyncio
 
-    from sindbad.questions.factory import open_any
     from sindbad.questions.reach import out_of_reach
-    from sindbad.questions.store import load_questions
 
-    opened = open_any(graph)
-    questions = [question for file in files for question in load_questions(file)]
-    missing = asyncio.run(out_of_reach(questions, opened, index))
+    missing = asyncio.run(out_of_reach(questions, graph, index))
     for item in missing[:20]:
         _say(f"  {item.question_id}: {item.call} does not bring up {item.clue}")
     count = len({item.question_id for item in missing})

@@ -6,7 +6,7 @@ clue becomes a table in a join, and the target's distinct values are counted. Sl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,23 @@ CREATE TABLE attributes AS SELECT entity_id, name,
 FROM given WHERE kind IN ('number', 'date')
 """
 
+_NOT_UNIQUE, _WRONG = "not_unique", "wrong_answer"
+_MANY = 3
+"""Answers are listed up to here."""
+
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What DuckDB says of one question. ``found`` is the answer by its account; ``detail`` says what differs."""
+    """What DuckDB says of one question. ``found`` is the answer by its account; ``detail`` says what differs.
+
+    ``reason``: of what is not ok, ``not_unique``, ``wrong_answer`` or ``false_claim`` (a distractor is true).
+    """
 
     question_id: str
     ok: bool
     found: str
     detail: str = ""
+    reason: str = ""
 
 
 class Reference:
@@ -109,14 +117,25 @@ class Reference:
         try:
             found = self._answer(question)
         except InvalidInput as error:
-            return Checked(question.question_id, False, "", error.message)
+            reason = _NOT_UNIQUE if error.reason == _NOT_UNIQUE.upper() else _WRONG
+            return Checked(question.question_id, False, "", error.message, reason)
         ok = found == question.answer_id
         detail = "" if ok else f"the question says {question.answer_id!r}, DuckDB {found!r}"
         solution = dict(question.solution)
         true = [claim for claim in question.distractors if self._holds(claim, solution)]
         if true:
-            return Checked(question.question_id, False, found, f"the distractor {true[0]} is true")
-        return Checked(question.question_id, ok, found, detail)
+            return Checked(question.question_id, False, found, f"the distractor {true[0]} is true", "false_claim")
+        return Checked(question.question_id, ok, found, detail, "" if ok else _WRONG)
+
+    def missing(self, named: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Of pairs (``entity`` | ``relation`` | ``attribute``, id), those that the graph does not have."""
+        asked, found = list(named), set[tuple[str, str]]()
+        columns = {"entity": ("nodes", "entity_id"), "relation": ("edges", "relation"), "attribute": ("given", "name")}
+        for kind, (table, column) in columns.items():
+            ids = [name for which, name in asked if which == kind]
+            text = f"SELECT id FROM (SELECT unnest(?::VARCHAR[]) AS id) ANTI JOIN {table} ON id = {table}.{column}"
+            found |= {(kind, row[0]) for row in self._base.execute(text, [ids]).fetchall()}
+        return found
 
     def _holds(self, claim: Clue, solution: Mapping[str, str]) -> bool:
         text = "SELECT 1 FROM edges WHERE subject = ? AND relation = ? AND object = ? LIMIT 1"
@@ -139,9 +158,12 @@ class Reference:
         return f"={number_id(abs(total))}" if question.operation == "difference" else f"={number_id(total)}"
 
     def _only(self, question: Question, variable: str) -> str:
-        found = self.answers(question.clues, variable, limit=3)
-        if len(found) != 1:
-            raise InvalidInput(f"{len(found)} or more answers for {variable}: {sorted(found)}")
+        found = self.answers(question.clues, variable, limit=_MANY)
+        if not found:
+            raise InvalidInput(f"no answer for {variable}")
+        if len(found) > 1:
+            count = f"{len(found)} answers" if len(found) < _MANY else f"{_MANY} or more answers"
+            raise InvalidInput(f"{count} for {variable}: {sorted(found)}", reason=_NOT_UNIQUE.upper())
         return found.pop()
 
     def _known(self, entity_id: str, attribute: str) -> float:

@@ -8,17 +8,19 @@ larger than memory. A power cut may cost lines since the last sync.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from sindbad import atomic
 from sindbad.errors import Corrupt, NotFound, SindbadError
 
 Record = dict[str, Any]
+_NO_LOCKS: Final = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 class Place(NamedTuple):
@@ -36,7 +38,8 @@ class Journal:
     """Opening reads what is there, line by line, into ``apply``; appending does not.
 
     Args:
-        busy: raised where another process writes the file; None takes no lock.
+        busy: raised where another process writes the file; None takes no lock. The lock goes with the process; a file
+            system that has none (some network mounts) is written without.
         remedy: what to do about a damaged file, for the message.
 
     Raises:
@@ -68,6 +71,9 @@ class Journal:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise busy from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
 
     @property
     def empty(self) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sindbad.agent.trajectory import EnvironmentKind, Segment, Step, Termination, Trajectory
-from sindbad.errors import Corrupt
+from sindbad.errors import Corrupt, InvalidInput
 from sindbad.journal import Journal, Record
 from sindbad.questions.question import Question
 
@@ -55,8 +55,16 @@ class Seal(Protocol):
         ...
 
 
+def in_use(path: Path) -> InvalidInput:
+    """What to say where another process writes a run's journal: both would train on a mix of the two."""
+    message = f"{path} is being written by another process; wait until it ends or stop it, or train in another folder"
+    return InvalidInput(message, reason="JOURNAL_BUSY")
+
+
 class RolloutJournal:
     """The journal of one step. Opening reads what is there; sealed lines need the same seal again.
+
+    Raises InvalidInput (JOURNAL_BUSY) where another process writes it; Corrupt.
 
     Attributes:
         groups: question of every group that was opened, by group index, in order of opening.
@@ -71,7 +79,7 @@ class RolloutJournal:
         self.trajectories: dict[str, Trajectory] = {}
         self.abandoned: set[int] = set()
         self.version: int | None = None
-        self._lines = Journal(path, lambda row, _: self._apply(self._unsealed(row)))
+        self._lines = Journal(path, lambda row, _: self._apply(self._unsealed(row)), busy=in_use(path))
 
     def _unsealed(self, row: Record) -> Record:
         if row["kind"] != "sealed":

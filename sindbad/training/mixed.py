@@ -19,6 +19,7 @@ from sindbad.agent.trajectory import EnvironmentKind, Trajectory
 from sindbad.errors import SindbadError
 from sindbad.journal import Journal, Place, Record
 from sindbad.tools.mix import Decision, LiveSample, MixController
+from sindbad.training.journal import in_use
 from sindbad.training.rollout import Episode, Ticket
 
 log = logging.getLogger(__name__)
@@ -28,11 +29,14 @@ _LOOK_SECONDS: Final = 10.0
 
 
 class MixJournal:
-    """What a mix decided and saw, one line each with the controller's state after it. Raises Corrupt."""
+    """What a mix decided and saw, one line each with the controller's state after it.
+
+    Raises InvalidInput (JOURNAL_BUSY) where another process writes it; Corrupt.
+    """
 
     def __init__(self, path: Path) -> None:
         self.state: dict[str, Any] | None = None
-        self._lines = Journal(path, self._apply)
+        self._lines = Journal(path, self._apply, busy=in_use(path))
 
     def _apply(self, row: Record, _: Place) -> None:
         self.state = row.get("state", self.state)

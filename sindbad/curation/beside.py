@@ -65,7 +65,7 @@ async def beside(
     async with AsyncExitStack() as stack:
         sampler = targeted = None
         if background is not None:
-            log = stack.enter_context(AttemptLog(attempts))
+            log = stack.enter_context(AttemptLog(attempts, say=say))
             sampler = await stack.enter_async_context(
                 BackgroundSampler(episode, curator, question, background, stage=stage, keep=log.add, say=say)
             )

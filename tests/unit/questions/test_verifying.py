@@ -90,3 +90,18 @@ def test_questions_without_a_solution_are_not_told_as_worded_rightly(
     assert f"{count} of {count} hold by DuckDB" in done.output
     assert f"{count} carry no solution" in done.output
     assert "are worded as" not in done.output
+
+
+def test_duckdb_gives_the_demos_own_questions_the_same_answers(
+    report: SynthesisReport, uncertain: SynthesisReport, graph: KnowledgeGraph
+) -> None:
+    reference = Reference.of_graph(graph)
+    try:
+        for made in (report, uncertain):
+            assert {question.kind for question in made.questions} == {"chain", "reverse", "intersection"}
+            assert [item for item in map(reference.check, made.questions) if not item.ok] == []
+        told = next(question for question in uncertain.questions if question.distractors)
+        lie = replace(told, answer_id=next(e.entity_id for e in graph.entities if e.entity_id != told.answer_id))
+        assert reference.check(lie).reason == Fault.WRONG_ANSWER
+    finally:
+        reference.close()

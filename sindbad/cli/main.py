@@ -14,6 +14,7 @@ from sindbad.cli import (
     curate,
     demo,
     evaluate,
+    evaluate_harness,
     evaluate_texts,
     graph,
     index,
@@ -47,6 +48,7 @@ app.add_typer(corpus.app, name="corpus")
 app.add_typer(train.app, name="train")
 app.add_typer(curate.app, name="curate")
 evaluate_texts.register(evaluate.app)
+evaluate_harness.register(evaluate.app)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(graph.app, name="graph")
 app.add_typer(questions.app, name="questions")

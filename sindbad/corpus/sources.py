@@ -213,5 +213,5 @@ def _hub(request: SourceRequest, schema: Schema) -> Iterator[Mapping[str, Any]]:
     except (OSError, ValueError) as error:
         raise NotFound(
             f"{schema.hub} cannot be read from the Hub ({type(error).__name__}: {error}); "
-            f"give local files: {request.name}=PATH"
+            f"if this machine has no way there, read files: {request.name}=PATH for a corpus, --data DIR for tune"
         ) from error

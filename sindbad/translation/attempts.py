@@ -25,13 +25,17 @@ T = TypeVar("T")
 
 async def all_or_first_error(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """Results in order. The first failure, or being cancelled, cancels the rest and waits until they have ended."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    todo = list(coroutines)
+    if len(todo) == 1:  # no task for what is alone
+        return [await todo[0]]
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in todo]
     try:
         return await asyncio.gather(*tasks)
-    finally:
+    except BaseException:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 @dataclass(slots=True)

@@ -29,10 +29,21 @@ def find_spans(
         kinds: the kinds wanted; what looks like a sentinel is always among them, or the round trip would not hold.
         keep: ranges [start, end) that stay as they are (``SpanKind.CONTENT``), in order and disjoint.
     """
+    return wanted_spans(text, every_span(text, glossary), kinds, keep)
+
+
+def every_span(text: str, glossary: Glossary | None = None) -> list[Span]:
+    """The spans of every kind: what :func:`find_spans` chooses from."""
     blocks = parse(text)
     chosen = glossary if glossary is not None else NO_TERMS
     found = sorted([*_of_stretches(text, blocks.stretches, chosen), *_of_areas(text, blocks.areas, chosen)], key=_start)
-    spans = list(_disjoint([*found, *_marks(text, blocks)]))
+    return list(_disjoint([*found, *_marks(text, blocks)]))
+
+
+def wanted_spans(
+    text: str, spans: Sequence[Span], kinds: frozenset[SpanKind], keep: Sequence[Range] = ()
+) -> tuple[Span, ...]:
+    """Those of :func:`every_span` that :func:`find_spans` gives; see there."""
     return tuple(
         _with_content(text, [span for span in spans if span.kind in kinds or span.kind is SpanKind.SENTINEL], keep)
     )

@@ -103,6 +103,9 @@ class SpanDifference:
         return tuple(found)
 
 
+_SOUND = SpanDifference()
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether a translation kept its spans.
@@ -169,6 +172,8 @@ def mask_part(text: str, spans: Sequence[Span], *, start: int = 0, end: int | No
 
 def compare(masked: Masked, translated: str) -> SpanDifference:
     """Which sentinels of ``masked`` are missing, repeated, unknown or out of place in ``translated``."""
+    if not masked.spans and OPEN not in translated and CLOSE not in translated:
+        return _SOUND
     order = [int(number) for number in SENTINEL.findall(translated)]
     seen, wanted = Counter(order), range(len(masked.spans))
     remainder = SENTINEL.sub("", translated)

@@ -24,6 +24,7 @@ from sindbad.translation.conversation import Conversation
 from sindbad.translation.glossary import Glossary
 from sindbad.translation.prompts import language_name
 from sindbad.translation.protocol import ADDRESSEES, SegmentPair, Translation, TranslationRequest, Turn
+from sindbad.translation.scan import every_span, wanted_spans
 from sindbad.translation.segments import Segment, split
 from sindbad.translation.settings import TranslatorSettings
 from sindbad.translation.spans import (
@@ -32,7 +33,6 @@ from sindbad.translation.spans import (
     Masked,
     Span,
     SpanKind,
-    find_spans,
     mask_part,
     merged,
     restore,
@@ -43,25 +43,29 @@ __all__ = ["Translator", "TranslatorSettings", "all_or_first_error", "content_ke
 
 OnSegment = Callable[[SegmentPair], None]
 _COMPARED = FORMAL_KINDS - {SpanKind.NAME, SpanKind.CONTENT, SpanKind.SENTINEL}
+Forms = Counter[tuple[SpanKind, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Document:
-    """A text, its spans, its segments and what of each is sent."""
+    """A text, its spans, its segments, what of each is sent, and the form that its translation must have."""
 
     text: str
     spans: tuple[Span, ...]
     segments: list[Segment]
     masked: list[Masked]
+    forms: Forms
 
     @classmethod
     def cut(
         cls, text: str, glossary: Glossary, settings: TranslatorSettings, keep: Sequence[tuple[int, int]] = ()
     ) -> _Document:
-        spans = find_spans(text, glossary, settings.kinds, keep)
+        every = every_span(text, glossary)
+        spans = wanted_spans(text, every, settings.kinds, keep)
         segments = split(text, spans, sentences=settings.unit)
         masked = [mask_part(text, spans, start=part.start, end=part.end, escape=part.escape) for part in segments]
-        return cls(text, spans, segments, masked)
+        # A name may hide what would be a form, and in the translation it stands under another name.
+        return cls(text, spans, segments, masked, _forms(every if not glossary else every_span(text)))
 
     @property
     def wordy(self) -> list[Masked]:
@@ -217,7 +221,9 @@ class Translator:
         self, documents: Sequence[_Document], route: Route, frame: Frame, on_segment: OnSegment | None = None
     ) -> list[Translation]:
         """Whole where that is wished and works, else by segments; equal segments of all of them are asked once."""
-        wholes = await all_or_first_error(self._whole(document, route, frame) for document in documents)
+        wholes: list[Outcome | None] = [None] * len(documents)
+        if self.settings.asks_whole:
+            wholes = await all_or_first_error(self._whole(document, route, frame) for document in documents)
         rest = [document for document, whole in zip(documents, wholes, strict=True) if whole is None or whole.reason]
         distinct = {_key(masked): masked for document in rest for masked in document.masked}
         known: dict[str, Outcome] = {}
@@ -237,14 +243,14 @@ class Translator:
         return results
 
     async def _whole(self, document: _Document, route: Route, frame: Frame) -> Outcome | None:
-        masked = document.whole() if self.settings.asks_whole else None
+        masked = document.whole()
         if masked is None:
             return None
         outcome = await self.attempts.once(masked, route, frame, unit="turn")
         if outcome.reason:
             return outcome
         text = restore(masked, outcome.text)
-        return replace(outcome, text=text, reason=structure_difference(document.text, text))
+        return replace(outcome, text=text, reason=_difference(document.forms, text))
 
     def _finished(self, document: _Document, known: dict[str, Outcome], whole: Outcome | None) -> Translation:
         if whole is not None and not whole.reason:
@@ -257,7 +263,7 @@ class Translator:
         if reason := next((outcome.reason for outcome in outcomes if outcome.reason), ""):
             return self._rejected(document, reason, [*paid, *outcomes])
         text = document.join([outcome.text for outcome in outcomes])
-        if reason := structure_difference(document.text, text):
+        if reason := _difference(document.forms, text):
             return self._rejected(document, reason, [*paid, *outcomes])
         pairs = list(document.pairs(known))
         return self._result(document, text, [*paid, *outcomes], pairs)
@@ -335,11 +341,15 @@ def _check(request: TranslationRequest) -> None:
 
 def structure_difference(source: str, target: str) -> str:
     """ "" where both texts hold the same protected spans, each as often, else "structure: what"."""
-    there, here = (
-        Counter((span.kind, span.text.strip()) for span in find_spans(text, kinds=_COMPARED)
-                if span.kind is not SpanKind.SENTINEL)
-        for text in (source, target)
-    )  # fmt: skip
+    return _difference(_forms(every_span(source)), target)
+
+
+def _forms(spans: Sequence[Span]) -> Forms:
+    return Counter((span.kind, span.text.strip()) for span in spans if span.kind in _COMPARED)
+
+
+def _difference(there: Forms, target: str) -> str:
+    here = _forms(every_span(target))
     if there == here:
         return ""
     lost, added = ([text[:30] for _, text in side.elements()][:4] for side in (there - here, here - there))

@@ -18,8 +18,9 @@ The translator service (the demo's teacher, one thread, no cache) is a process o
 * ``ledger_…``: a million rows written as workers write them, then planned, asked, reported, streamed, in one process
   whose peak memory is ``ledger_peak_memory_mb``.
 
-Not measured: datatrove and NeMo-Curator (both want a vLLM server, and neither keeps the structure that is verified
-here), a GPU, object storage over a network.
+* With ``--peer-python``: the figures of corpus_peer.py, datatrove or NeMo-Curator on one workload beside ours.
+
+Not measured: a GPU, object storage over a network.
 """
 
 # The path must be put right before anything else is imported.
@@ -244,12 +245,17 @@ def main() -> None:
     """Measure and publish."""
     options = parser(__doc__)
     options.add_argument("--ledger-rows", type=int, default=0, help="rows of the ledger (default 1,000,000)")
+    options.add_argument("--peer-python", action="append", default=[], metavar="PATH", help="see corpus_peer.py")
     chosen = options.parse_args()
     quick = chosen.quick
     found = dict(machine())
     found |= asyncio.run(throughput(24 if quick else 400, 1 if quick else 5))
     found |= asyncio.run(killing(32, 2.0, 0) if quick else killing(2_500, 10.0, 2))
     found |= ledger(chosen.ledger_rows or (4_000 if quick else 1_000_000))
+    if chosen.peer_python:
+        from benchmarks.corpus_peer import beside
+
+        found |= asyncio.run(beside(chosen.peer_python, 64 if quick else 2_000))
     publish(found, quick=quick, file=chosen.json)
 
 

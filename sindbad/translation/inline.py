@@ -61,6 +61,9 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("link", r"\](?:\((?:<[^<>\n]{0,2000}>|(?:[^()\s\\]|\\.|\([^()\s]{0,500}\)){0,2000}+)"
              r"(?:\s{1,20}(?:\"[^\"]{0,500}\"|'[^'\n]{0,500}'))?\s{0,20}\)|\[[^\[\]\n]{0,200}\]|:(?=[ \t]{1,20}\S))?"),
 )  # fmt: skip
+_TRIGGER = re.compile(rf"[{OPEN}{CLOSE}\\`$<&{{}}%\[\]@]|://|www\.|\"[ \t]{{0,4}}:")
+"""Every alternative but numbers and names holds one of these: without any, the long pattern cannot match."""
+_NUMBERS = re.compile(NUMBER)
 _ENDS = {"$$": "$$", "\\[": "\\]", "\\(": "\\)", "<!--": "-->", "<![CDATA[": "]]>", "<?": "?>"}
 
 
@@ -109,6 +112,8 @@ class Inline:
 
     def scan(self) -> list[Found]:
         """All spans, disjoint, from left to right."""
+        if not self.glossary and not _TRIGGER.search(self.text):
+            return [Found(match.start(), match.end(), SpanKind.NUMBER) for match in _NUMBERS.finditer(self.text)]
         scanner, position = _scanner(self.glossary, self.escapes), 0
         while match := scanner.search(self.text, position):
             name = match.lastgroup if match.lastgroup != "env" else "display"

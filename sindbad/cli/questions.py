@@ -7,6 +7,7 @@ stop: the same command goes on where it was.
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,7 +26,9 @@ INTERRUPTED = 130
 _LINE_SECONDS = 2.0
 
 Graph = Annotated[Path, typer.Option("--graph", help="A graph folder (or a graph's JSONL file).", exists=True)]
-Index = Annotated[Path | None, typer.Option(help="Also look every clue up with the tools in this search index.")]
+Index = Annotated[
+    Path | None, typer.Option(help="Look every clue up with the tools in this search index; make keeps what they find.")
+]
 QuestionFile = Annotated[Path, typer.Argument(help="JSONL of questions.", exists=True, dir_okay=False)]
 
 
@@ -50,21 +53,18 @@ def make(
     index: Index = None,
 ) -> None:
     """Verified questions from any graph. Killed, the same command goes on; a larger --count extends the run."""
-    from sindbad.questions.factory import Order, open_any
-    from sindbad.questions.store import load_questions
+    from sindbad.questions.factory import Order
 
     chosen = _config(config, languages, mix, difficulty, semantic, distractor, structural, demand)
     order = Order(graph, out, count, chosen, seed, test_share, workers)
-    summary = _run(order)
-    if index is not None:
-        made = [question for split in summary["by_split"] for question in load_questions(out / f"{split}.jsonl")]
-        _check_tools(made, open_any(graph), index)
+    _run(order, index)
 
 
-def _run(order: Order) -> dict[str, Any]:
+def _run(order: Order, index: Path | None) -> None:
     from sindbad.cli.index_progress import stopping
     from sindbad.questions.factory import open_any, run
     from sindbad.questions.publishing import publish
+    from sindbad.questions.reach import ToolReach
 
     started, shown = time.monotonic(), [0.0]
 
@@ -74,8 +74,9 @@ def _run(order: Order) -> dict[str, Any]:
             shown[0] = now
             _say(f"  {split}: {kept:,} of {wanted:,} · {now - started:.0f} s")
 
-    with stopping() as stop:
-        outcome = run(order, stop=stop, progress=progress)
+    with ExitStack() as stack:
+        reach = stack.enter_context(ToolReach(open_any(order.graph), index)) if index is not None else None
+        outcome = run(order, stop=stack.enter_context(stopping()), progress=progress, reach=reach)
     if outcome.stopped:
         _say("stopped; the same command goes on from here")
         raise typer.Exit(INTERRUPTED)
@@ -85,8 +86,10 @@ def _run(order: Order) -> dict[str, Any]:
     _say(f"  rejected {summary['rejected']}")
     if summary["shortfall"] > 0:
         _say(f"  {summary['shortfall']:,} fewer than wanted: the graph gives no more of this mix")
+    if index is not None:
+        beyond = summary["rejected"].get("out_of_reach", 0)
+        _say(f"  all are within reach of the tools; {beyond:,} were not and are not kept")
     _say(f"  report: {order.out / 'report.md'}")
-    return summary
 
 
 def _config(

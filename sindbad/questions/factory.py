@@ -28,7 +28,7 @@ from sindbad.errors import Corrupt, InvalidInput
 from sindbad.graph.knowledge import GraphView, KnowledgeGraph
 from sindbad.questions.compact import compact
 from sindbad.questions.making import Batch, Made, Maker, MakingConfig
-from sindbad.questions.merging import Merger, shared_by, test_region
+from sindbad.questions.merging import Merger, Reach, shared_by, test_region
 from sindbad.questions.question import Clue, Question
 from sindbad.questions.synthesis import Rejected
 from sindbad.questions.verification import Rejection
@@ -59,13 +59,17 @@ class Order:
 
 @dataclass(slots=True)
 class Outcome:
-    """A finished run: what was kept of each split, and the mergers with everything else."""
+    """A finished run: what was kept of each split, and the mergers with everything else.
+
+    ``looked_up``: only what the tools bring up was kept.
+    """
 
     order: Order
     digest: str
     world_id: str
     mergers: dict[str, Merger] = field(default_factory=dict)
     stopped: bool = False
+    looked_up: bool = False
 
     def questions(self, split: str) -> list[Question]:
         """All languages, in order."""
@@ -127,19 +131,27 @@ def _make_batch(split: Split, number: int) -> Batch:
     return _shop[-1].batch(split, number)
 
 
-def run(order: Order, *, stop: Callable[[], bool], progress: Callable[[str, int, int], None]) -> Outcome:
+def run(
+    order: Order,
+    *,
+    stop: Callable[[], bool],
+    progress: Callable[[str, int, int], None],
+    reach: Reach | None = None,
+) -> Outcome:
     """Make what is missing, merge everything. ``progress(split, kept, wanted)`` after every batch.
+
+    With ``reach`` only what the tools bring up is kept; the journal holds candidates either way.
 
     Raises InvalidInput if the folder holds a run with other settings.
     """
     graph = open_any(order.graph)
     digest = graph_digest(graph, order.graph)
     _claim(order, digest)
-    outcome = Outcome(order, digest, graph.world_id)
+    outcome = Outcome(order, digest, graph.world_id, looked_up=reach is not None)
     with ExitStack() as stack:
         pool = stack.enter_context(_Pool(order))
         for split in _splits(order):
-            merger = Merger(_wanted(order, split))
+            merger = Merger(_wanted(order, split), reach)
             outcome.mergers[split] = merger
             outcome.stopped = not _fill(order, split, merger, pool, stop, progress) or outcome.stopped
     if "test" in outcome.mergers:

@@ -9,7 +9,8 @@ features are. A pure state machine: batches in order of their numbers give the s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,11 +78,15 @@ def statements_of(question: Question) -> frozenset[str]:
     return frozenset((*said, f"answer {question.answer_id}", f"asks {question.operation} {question.attribute}"))
 
 
-class Merger:
-    """Takes batches in order; keeps what is new."""
+Reach = Callable[[Sequence[Question]], dict[str, str]]
+"""Question id -> what the tools do not bring up; those that are within reach are left out."""
 
-    def __init__(self, wanted: int) -> None:
-        self._wanted = wanted
+
+class Merger:
+    """Takes batches in order; keeps what is new and, where there is a ``reach``, what the tools bring up."""
+
+    def __init__(self, wanted: int, reach: Reach | None = None) -> None:
+        self._wanted, self._reach = wanted, reach
         self._near, self._focus = NearDuplicates(), FocusCounter()
         self._subgraphs: dict[str, int] = {}
         self._texts = set[str]()
@@ -105,11 +110,19 @@ class Merger:
             if self.full:
                 break
             failed = self._failed(made, batch.number)
-            if failed is None:
-                self._keep(made, batch.number)
-            else:
-                self.rejected.append(_rejected(made, *failed))
+            if failed is not None:
+                self.rejected.append(_rejected(made.questions[0], *failed))
+            elif left := self._reached(made.questions):
+                self._keep(replace(made, questions=left), batch.number)
         return len(self.kept) - before
+
+    def _reached(self, questions: tuple[Question, ...]) -> tuple[Question, ...]:
+        """A form stays in the languages in which all its clues are within reach."""
+        beyond = self._reach(questions) if self._reach else {}
+        for question in questions:
+            if question.question_id in beyond:
+                self.rejected.append(_rejected(question, Rejection.OUT_OF_REACH, beyond[question.question_id]))
+        return tuple(question for question in questions if question.question_id not in beyond)
 
     def _failed(self, made: Made, number: int) -> tuple[Rejection, str] | None:
         first = made.questions[0]
@@ -133,10 +146,11 @@ class Merger:
         self.kept.append(made)
 
 
-def _rejected(made: Made, reason: Rejection, detail: str) -> Rejected:
-    first = made.questions[0]
-    world, answer = first.world_id, first.answer_id
-    return Rejected(reason, first.kind, first.clues, first.target, answer, world, first.text, detail)
+def _rejected(question: Question, reason: Rejection, detail: str) -> Rejected:
+    return Rejected(
+        reason, question.kind, question.clues, question.target, question.answer_id, question.world_id, question.text,
+        detail,
+    )  # fmt: skip
 
 
 def test_region(graph: CompactGraph, share: float, seed: int) -> Ints:

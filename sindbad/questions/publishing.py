@@ -64,6 +64,7 @@ def summarise(outcome: Outcome) -> dict[str, Any]:
         "by_uncertainty": _counted(label for form in forms for label in form.uncertainty or ("none",)),
         "by_difficulty": _counted(_bucket(form.difficulty) for form in forms),
         "by_wording": _counted(question.wording for question in questions),
+        "looked_up": outcome.looked_up,
         "mean_difficulty": _mean([form.difficulty for form in forms]),
         "rejected": _counted(str(item.reason) for item in rejected),
         "rejected_by_kind": _counted(f"{item.kind}:{item.reason}" for item in rejected),
@@ -131,11 +132,14 @@ def report(summary: Mapping[str, Any], outcome: Outcome) -> str:
 
 def _headline(summary: Mapping[str, Any]) -> str:
     lacking = f" ({summary['shortfall']} fewer than wanted)" if summary["shortfall"] > 0 else ""
+    looked_up = (
+        ", and the tools bring up every clue" if summary["looked_up"] else " (clues were not looked up: --index)"
+    )
     return (
         f"{summary['forms']:,} logical forms{lacking}, {summary['questions']:,} questions. Subgraphs: "
         f"{summary['subgraphs']:,}, {summary['mean_subgraph_nodes']} nodes and degree "
         f"{summary['mean_subgraph_degree']} on average. Mean difficulty {summary['mean_difficulty']}. Every question "
-        "passed every check; what did not is in `rejected.parquet` with its reason."
+        f"passed every check{looked_up}; what did not is in `rejected.parquet` with its reason."
     )
 
 

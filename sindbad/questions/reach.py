@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Self
 
 from sindbad.graph.knowledge import GraphView
 from sindbad.languages import get_pack
@@ -38,6 +39,37 @@ async def out_of_reach(questions: Iterable[Question], graph: GraphView, index: P
     finally:
         await environment.close()
     return [item for missing in found for item in missing]
+
+
+class ToolReach:
+    """For :class:`sindbad.questions.merging.Merger`: one index, opened while questions are made.
+
+    Raises, when entered, what :func:`simulated_environment` raises for an index that is not there.
+    """
+
+    def __init__(self, graph: GraphView, index: Path) -> None:
+        self._graph, self._index = graph, index
+
+    def __enter__(self) -> Self:
+        from sindbad.tools.simulated import simulated_environment
+
+        self._environment = simulated_environment(self._index)
+        self._runner = asyncio.Runner()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runner.run(self._environment.close())
+        self._runner.close()
+
+    def __call__(self, questions: Sequence[Question]) -> dict[str, str]:
+        """Question id -> the first call and clue that failed."""
+        return self._runner.run(self._beyond(questions))
+
+    async def _beyond(self, questions: Sequence[Question]) -> dict[str, str]:
+        asked = (unreachable(self._environment, self._graph, question) for question in questions)
+        missing = zip(questions, await asyncio.gather(*asked), strict=True)
+        first = {item.question_id: found[0] for item, found in missing if found}
+        return {question_id: f"{item.call} does not bring up {item.clue}" for question_id, item in first.items()}
 
 
 async def unreachable(

@@ -24,6 +24,7 @@ class Rejection(StrEnum):
     LEAKS = "leaks"
     NO_EVIDENCE = "no_evidence"
     UNREACHABLE = "unreachable"
+    OUT_OF_REACH = "out_of_reach"
     DUPLICATE = "duplicate"
     UNSUPPORTED_WORDING = "unsupported_wording"
     DIFFICULTY = "difficulty"

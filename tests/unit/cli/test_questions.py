@@ -1,14 +1,23 @@
-"""`sindbad questions make`: what a user gets wrong is one sentence, before anything is made."""
+"""`questions make`: what a user gets wrong is one sentence, before anything is made; what no tool finds is not kept."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from sindbad.cli.main import app
-from sindbad.errors import InvalidInput
+from sindbad.demo.world import build_world
+from sindbad.errors import InvalidInput, NotFound
+from sindbad.graph.build import build_graph
+from sindbad.questions.reach import out_of_reach
+from sindbad.questions.store import load_questions
+from sindbad.retrieval import index
+from sindbad.tools.environment import Scope
+from sindbad.tools.simulated import simulated_environment
 
 
 @pytest.mark.parametrize(
@@ -40,3 +49,32 @@ def test_a_wrong_option_is_one_sentence_and_makes_nothing(
     assert said in done.exception.message
     assert "\n" not in done.exception.message
     assert not (tmp_path / "out").exists()
+
+
+def test_with_an_index_only_what_the_tools_bring_up_is_kept(tmp_path: Path) -> None:
+    world = build_world(11, 60)
+    pages = [page for language in ("en", "ar") for page in world.pages(language)]
+    index.build(pages, tmp_path / "all")
+    gone = {entity.slug for entity in world.entities[::3]}
+    left = [page for page in world.pages("en") if not any(page.url.endswith(name) for name in gone)]
+    assert 0 < len(left) < len(world.pages("en"))
+    index.build(left, tmp_path / "some")
+    tools, scope = simulated_environment(tmp_path / "all"), Scope(world.world_id, "en")
+    graph = asyncio.run(build_graph(tools, [world.entities[0].names["en"]], scope)).graph
+    graph.save(tmp_path / "graph.jsonl")
+    words = ["questions", "make", "--graph", str(tmp_path / "graph.jsonl"), "--count", "8", "--workers", "1",
+             "--test-share", "0", "--mix", "constraint:2=1,chain:1=1,reverse:1=1"]  # fmt: skip
+    done = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "out"), "--index", str(tmp_path / "some")])
+    assert done.exit_code == 0, done.output
+    assert "were not and are not kept" in done.output
+    kept = load_questions(tmp_path / "out" / "train.jsonl")
+    assert {question.language for question in kept} == {"en"}  # the index holds no Arabic page
+    assert asyncio.run(out_of_reach(kept, graph, tmp_path / "some")) == []
+    assert "the tools bring up every clue" in (tmp_path / "out" / "report.md").read_text("utf-8")
+    rejected = pq.read_table(tmp_path / "out" / "rejected.parquet").to_pylist()
+    beyond = [row for row in rejected if row["reason"] == "out_of_reach"]
+    assert all("does not bring up" in row["detail"] for row in beyond)
+    assert {row["text"].isascii() for row in beyond} == {True, False}  # English ones, too
+    refused = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "no"), "--index", str(tmp_path / "nowhere")])
+    assert isinstance(refused.exception, NotFound)
+    assert not (tmp_path / "no").exists()

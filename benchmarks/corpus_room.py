@@ -57,15 +57,15 @@ def free_port() -> int:
 class EngineServer:
     """``python -m services.translator`` on a port of its own, to be killed and started again."""
 
-    def __init__(self, port: int | None = None) -> None:
-        self.port = port or free_port()
+    def __init__(self, model: Path = MODEL) -> None:
+        self.port, self._model = free_port(), model
         self.address = f"127.0.0.1:{self.port}"
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Return once it translates."""
-        settings = [f"port={self.port}", f"model.directory={MODEL}", "model.version=1", "engine.kind=transformers",
-                    "engine.threads=1", "drain_seconds=0.2", "log_level=error", "translator.cache_size=0"]  # fmt: skip
+        settings = [f"port={self.port}", f"model.directory={self._model}", "model.version=1",
+                    "engine.kind=transformers", "engine.threads=1", "drain_seconds=0.2", "log_level=error", "translator.cache_size=0"]  # fmt: skip
         flags = [flag for one in settings for flag in ("--set", one)]
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "services.translator", *flags, cwd=Path(__file__).resolve().parent.parent,
@@ -99,9 +99,9 @@ class EngineServer:
 
 
 @asynccontextmanager
-async def engine_server() -> AsyncIterator[EngineServer]:
+async def engine_server(model: Path = MODEL) -> AsyncIterator[EngineServer]:
     """A running server, killed at the end."""
-    server = EngineServer()
+    server = EngineServer(model)
     await server.start()
     try:
         yield server

@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE ?= 1
 RUN ?= demo
 FROM_SCRATCH ?= 0
 
-.PHONY: demo test test-vllm test-quantize test-fast lint format proto install clean
+.PHONY: demo test test-vllm test-quantize test-harness test-fast lint format proto install clean
 
 demo: ## the main job: the whole loop on this machine, about 20 minutes after installation; resumes when run again
 	@scripts/install.sh core
@@ -30,6 +30,10 @@ test-vllm: ## the engine contract suite against vLLM's CPU build, in an environm
 test-quantize: ## our eight-bit writer beside llm-compressor's, in an environment of its own (2 minutes to install)
 	@scripts/install.sh core dev quantize
 	@.venv/bin/python -m pytest -q tests/unit/quantize/test_llm_compressor.py
+
+test-harness: ## lm-eval and lighteval on real items, each in an environment of its own (minutes to install)
+	@scripts/install.sh core dev lm-eval lighteval
+	@.venv/bin/python -m pytest -q tests/unit/evaluation/test_harness_run.py
 
 test-fast: ## what to run while you edit
 	@scripts/install.sh core dev

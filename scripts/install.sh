@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # The one installer: makes .venv and installs Sindbad with the versions of constraints.txt.
-#   scripts/install.sh [core|dev|vllm|quantize] …      (default: core dev)
+#   scripts/install.sh [core|dev|vllm|quantize|lm-eval|lighteval] …      (default: core dev)
 # core  what `make demo` needs          dev  + test and lint tools
 # vllm  the optional vLLM engine (CPU build), in an environment of its own, .venv-vllm
 # quantize  llm-compressor, whose pins are its own, in .venv-quantize: `sindbad quantize` finds it there
+# lm-eval, lighteval  an evaluation harness, in .venv-lm-eval or .venv-lighteval, with the pins of scripts/harness:
+#           `sindbad evaluate harness` finds it there
 # SINDBAD_PYTHON names the interpreter (3.11), SINDBAD_TORCH_INDEX a package index with CPU builds of torch
 # (a plain PyPI install of torch on Linux brings several GB of CUDA libraries that a laptop does not need).
 set -euo pipefail
@@ -78,6 +80,17 @@ install_quantize() {
   echo "$want" > "$stamp"
 }
 
+install_harness() {  # $1: lm-eval or lighteval
+  local venv=.venv-$1 stamp=.venv-$1/.installed want
+  want=$(cat constraints.txt scripts/install.sh "scripts/harness/$1.txt" | sha256sum | cut -d' ' -f1)
+  [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && return
+  make_venv "$venv"
+  install_torch "$venv"
+  echo "install: $1"
+  pip_install "$venv" -r "scripts/harness/$1.txt"
+  echo "$want" > "$stamp"
+}
+
 system_tool() {  # $1: command, $2: Debian package, $3: what is lost without it; without root we only say what is missing
   command -v "$1" >/dev/null 2>&1 && return
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
@@ -96,6 +109,7 @@ for part in "$@"; do
          install_main serve,search,train,pipelines,dev ;;
     vllm) install_vllm ;;
     quantize) install_quantize ;;
-    *) die "unknown part '$part'; known: core, dev, vllm, quantize" ;;
+    lm-eval|lighteval) install_harness "$part" ;;
+    *) die "unknown part '$part'; known: core, dev, vllm, quantize, lm-eval, lighteval" ;;
   esac
 done

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -79,13 +80,20 @@ def _lm_eval_score(scores: Mapping[str, Any], metric: str) -> Score:
     return Score(float(scores[f"{metric},none"]), _number(scores.get(f"{metric}_stderr,none")))
 
 
-def read_lighteval(found: Mapping[str, Any]) -> tuple[TaskScores, ...]:
-    """Of a ``results_….json``. Raises Corrupt for a file of another form."""
+def read_lighteval(found: Mapping[str, Any], items: Mapping[str, int]) -> tuple[TaskScores, ...]:
+    """Of a ``results_….json``.
+
+    Args:
+        items: of each task; lighteval 0.13 writes -1 into its results, so they are counted in its details.
+
+    Raises:
+        Corrupt: a file of another form, or a task whose items are unknown.
+    """
     try:
         return tuple(
             TaskScores(
-                name.rpartition("|")[0], int(_config(found, name)["effective_num_docs"]), int(name.rpartition("|")[2]),
-                _lighteval_score(scores, RAW_METRIC), _lighteval_score(scores, "acc"),
+                name.rpartition("|")[0], items[name], int(name.rpartition("|")[2]),
+                _lighteval_score(scores, RAW_METRIC), _lighteval_score(scores, _normalised_metric(scores)),
             )
             for name, scores in found["results"].items() if name != "all" and ":_average" not in name
         )  # fmt: skip
@@ -93,9 +101,22 @@ def read_lighteval(found: Mapping[str, Any]) -> tuple[TaskScores, ...]:
         raise Corrupt(f"lighteval's results have another form: {error!r}") from error
 
 
-def _config(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    config: Mapping[str, Any] = found["config_tasks"][name]
-    return config
+def count_details(out: Path) -> dict[str, int]:
+    """Items of every task, as the rows of lighteval's ``details_TASK|SHOTS_DATE.parquet`` below ``out``."""
+    import pyarrow.parquet as parquet
+
+    return {
+        file.stem.removeprefix("details_").rpartition("_")[0]: parquet.read_metadata(file).num_rows
+        for file in sorted(out.rglob("details_*.parquet"))
+    }
+
+
+def _normalised_metric(scores: Mapping[str, Any]) -> str:
+    """lighteval writes a metric's parameters behind its name: ``acc:logprob_normalization=…``."""
+    names = [name for name in scores if name.partition(":")[0] == "acc" and not name.endswith("_stderr")]
+    if len(names) != 1:
+        raise KeyError(f"one accuracy among {list(scores)}")
+    return names[0]
 
 
 def _lighteval_score(scores: Mapping[str, Any], metric: str) -> Score:

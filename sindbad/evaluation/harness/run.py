@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +14,10 @@ from typing import Any
 from sindbad.errors import Corrupt
 from sindbad.evaluation.harness.benchmarks import Benchmark, Harness
 from sindbad.evaluation.harness.environment import find_python, package_folder, run_child, version_of
-from sindbad.evaluation.harness.results import HarnessRun, TaskScores, read_lighteval, read_lm_eval
+from sindbad.evaluation.harness.results import HarnessRun, TaskScores, count_details, read_lighteval, read_lm_eval
 from sindbad.evaluation.harness.rows import LocalData, write_local_data
 from sindbad.evaluation.harness.tasks import (
+    MODEL,
     PLAN_VARIABLE,
     Asked,
     lighteval_command,
@@ -73,16 +75,23 @@ def run_harness(
         environment = {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false", **plan}
         if data is not None:
             environment |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(work / "cache")}
+        (work / MODEL).symlink_to(asked.model.resolve(), target_is_directory=True)
         log = work / "log.txt"
         run_child(command, cwd=work, log=log, deadline_seconds=deadline_seconds, environment=environment)
         found = _results(work / "out")
-        scores = read_lm_eval(found) if harness is Harness.LM_EVAL else read_lighteval(found)
+        if harness is Harness.LM_EVAL:
+            scores = read_lm_eval(found)
+        else:
+            scores = read_lighteval(found, count_details(work / "out"))
     return _run(benchmark, harness, interpreter, asked, scores, data, source)
 
 
 @contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
     if keep is not None:
+        for name in ("tasks", "data", "out", "cache"):  # of an earlier run: its results are not ours
+            shutil.rmtree(keep / name, ignore_errors=True)
+        (keep / MODEL).unlink(missing_ok=True)
         keep.mkdir(parents=True, exist_ok=True)
         yield keep.resolve()
         return

@@ -20,7 +20,11 @@ from sindbad.evaluation.harness.results import RAW_METRIC
 from sindbad.evaluation.harness.rows import DEFAULT_SUBSET, LocalData
 
 PLAN_VARIABLE = "SINDBAD_HARNESS_PLAN"
+LIGHTEVAL_LAUNCHER = Path(__file__).with_name("lighteval_launch.py")
 LIGHTEVAL_MODULE = Path(__file__).with_name("lighteval_tasks.py")
+MODEL = "model"
+"""What both are given: a link in the working folder. Both split model arguments at commas, and lighteval's cache of
+answers, whose path ends in the model's, would otherwise lie inside the model's own folder and outlive the data."""
 _KEY = re.compile(r"""^["']?(task|dataset_name)["']?\s*:\s*["']?([^"'#\n]+?)["']?\s*$""", re.MULTILINE)
 
 
@@ -72,7 +76,7 @@ def write_lm_eval_tasks(package: Path, benchmark: Benchmark, data: LocalData, fo
 def lm_eval_command(python: Path, tasks: Sequence[str], asked: Asked, out: Path, include: Path | None) -> list[str]:
     """``lm_eval run``, zero-shot."""
     command = [
-        str(python), "-m", "lm_eval", "run", "--model", "hf", "--model_args", f"pretrained={_plain(asked.model)}",
+        str(python), "-m", "lm_eval", "run", "--model", "hf", "--model_args", f"pretrained={MODEL}",
         "--tasks", *tasks, "--num_fewshot", "0", "--device", asked.device, "--batch_size", str(asked.batch),
         "--output_path", str(out),
     ]  # fmt: skip
@@ -99,19 +103,11 @@ def lighteval_plan(names: Sequence[str], data: LocalData | None) -> str:
 def lighteval_command(python: Path, task_file: Path, names: Sequence[str], asked: Asked, out: Path) -> list[str]:
     """``lighteval accelerate``, zero-shot; the tasks stand in a file, because names may hold a comma."""
     write_text(task_file, "".join(f"{name}|0\n" for name in names))
-    arguments = [f"model_name={_plain(asked.model)}", f"batch_size={asked.batch}", f"device={asked.device}"]
+    arguments = [f"model_name={MODEL}", "cache_dir=cache", f"batch_size={asked.batch}", f"device={asked.device}"]
     if asked.chat is not None:
         arguments.append(f"override_chat_template={asked.chat}")
     command = [
-        str(python), "-m", "lighteval", "accelerate", ",".join(arguments), str(task_file),
-        "--custom-tasks", str(LIGHTEVAL_MODULE), "--output-dir", str(out),
+        str(python), "-P", str(LIGHTEVAL_LAUNCHER), "accelerate", ",".join(arguments), str(task_file),
+        "--custom-tasks", str(LIGHTEVAL_MODULE), "--output-dir", str(out), "--save-details",
     ]  # fmt: skip
     return command + (["--max-samples", str(asked.first)] if asked.first is not None else [])
-
-
-def _plain(model: Path) -> str:
-    """Both harnesses split their model arguments at commas and equals signs."""
-    path = str(model.resolve())
-    if any(sign in path for sign in ",= "):
-        raise InvalidInput(f"the harnesses cannot be given a path with a comma, blank or equals sign: {path}")
-    return path

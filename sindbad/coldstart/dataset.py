@@ -80,12 +80,22 @@ def write_dataset(
     with atomic.new_dir(folder) as temporary:
         contents = _write_trajectories(temporary, trajectories, tokenizer, tools)
         if not contents.groups:
-            raise InvalidInput("nothing was kept, so there is no set to write; see what the filters refused")
+            raise InvalidInput(f"nothing was kept, so there is no set to write; {_why_nothing(counts)}")
         record = replace(lineage, weight_versions=tuple(sorted(contents.versions))).to_record()
         atomic.write_json(temporary / "counts.json", counts.to_record())
         atomic.write_json(temporary / LINEAGE, record)
         atomic.write_text(temporary / "README.md", card(contents, counts, record))
     return folder
+
+
+def _why_nothing(counts: Counts) -> str:
+    """What took everything, most of it first, with an attempt for each filter: the card that says so isn't written."""
+    given_up = {**counts.refused, **counts.thought_faults}
+    lost = {f"refused by {name}: {number:,} ({counts.filters.examples[name]})": number
+            for name, number in counts.filters.refused.items()}  # fmt: skip
+    lost |= {f"given up, {name}: {number:,}": number for name, number in given_up.items()}
+    lost |= {f"removed, {name}: {number:,}": number for name, number in counts.decontamination.removed.items()}
+    return "; ".join(sorted(lost, key=lambda text: -lost[text])) or "no attempt was made"
 
 
 def _write_trajectories(

@@ -152,8 +152,17 @@ def test_equal_input_gives_equal_bytes_and_an_older_set_is_replaced(dataset: Pat
 
 
 def test_a_set_of_nothing_is_refused_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="nothing was kept"):
+    with pytest.raises(InvalidInput, match=r"nothing was kept.*no attempt was made"):
         write_dataset(tmp_path / "dataset", [], Counts(), LINEAGE, place().chat, ())
+    counts = Counts(refused={"teacher_silent": 2})
+    counts.filters.add("a", {"correct": "'X' is wrong"})
+    for name in "bcd":
+        counts.filters.add(name, {"finished": "ended by budget", "correct": "'' is wrong"})
+    said = (
+        r"refused by finished: 3 \(b: ended by budget\); given up, teacher_silent: 2; refused by correct: 1 \(a: 'X' is"
+    )
+    with pytest.raises(InvalidInput, match=said):
+        write_dataset(tmp_path / "dataset", [], counts, LINEAGE, place().chat, ())
     assert list(tmp_path.iterdir()) == []
 
 

@@ -72,7 +72,9 @@ def _acva(row: Row) -> tuple[str, Row, bool]:
 
 
 def _subject(row: Row) -> tuple[str, Row, bool]:
-    return str(row.get("subset") or row.get("subject") or row.get("Subject") or ""), row, False
+    # lm-eval takes every other column of AlGhafa for an option: ours must not stay among them.
+    kept = {name: value for name, value in row.items() if name != "subset"}
+    return str(row.get("subset") or row.get("subject") or row.get("Subject") or ""), kept, False
 
 
 _READERS: Mapping[str, Callable[[Row], tuple[str, Row, bool]]] = {

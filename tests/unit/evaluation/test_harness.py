@@ -100,6 +100,13 @@ def test_a_file_of_one_subset_needs_its_name(tmp_path: Path) -> None:
     assert data.items == {"meta_ar_msa": 1}
 
 
+def test_the_column_that_names_a_subset_is_no_option_of_an_item(tmp_path: Path) -> None:
+    row = {"query": "س", "sol1": "1", "sol2": "2", "label": "0"}
+    (tmp_path / "rows.jsonl").write_text(json.dumps({**row, "subset": "meta_ar_msa"}) + "\n", encoding="utf-8")
+    write_local_data(BENCHMARKS["alghafa"], tmp_path / "rows.jsonl", tmp_path / "made")
+    assert written(tmp_path / "made") == {"meta_ar_msa": [row]}
+
+
 def test_a_row_of_another_set_is_an_error_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"acva.jsonl.gz:1 is no row of aratrust"):
         write_local_data(BENCHMARKS["aratrust"], shared("data", "arabic_eval", "acva.jsonl.gz"), tmp_path)

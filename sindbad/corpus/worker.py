@@ -1,9 +1,10 @@
 """A worker: claims shards of a round, keeps an engine busy with their rows, and commits attempts in small batches.
 
-Rows of two shards may be in flight at once, so the engine never drains at a shard's end. What a kill loses is what was
-in flight and at most one unwritten batch a shard; whoever claims the shard next asks for exactly those rows again. A
-row that the engine calls invalid is a rejected attempt; an engine that is away is waited for; one that fails ends the
-worker, because an engine that died does not come back by being asked again.
+The next shard is claimed and read as soon as every row of the last one is on its way, however many shards still wait
+for a slow row: the engine never drains at a shard's end, nor in a round that asks for few rows of many shards. What a
+kill loses is what was in flight and fewer than two unwritten batches; whoever claims the shard next asks for exactly
+those rows again. A row that the engine calls invalid is a rejected attempt; an engine that is away is waited for; one
+that fails ends the worker, because an engine that died does not come back by being asked again.
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ class Worker:
 
     async def _claim(self, current: Round) -> _Open | None:
         """A shard that nobody works on; others' are looked at in turn, each worker from another place."""
-        if len(self._open) >= 2:
+        if len(self._open) > self.settings.in_flight:  # each has a row in flight, or is being sealed
             return None
         done = await asyncio.to_thread(self.job.sealed, current)
         left = [shard for shard in current.shards if shard not in done and shard not in self._open]
@@ -260,8 +261,11 @@ class Worker:
         if not shard.buffer:
             shard.oldest = time.monotonic()
         shard.buffer.append(attempt)
+        waiting = {number: len(one.buffer) for number, one in self._open.items()}
         if len(shard.buffer) >= self.settings.part_rows:
             await self._commit(current, shard)
+        elif sum(waiting.values()) >= 2 * self.settings.part_rows:
+            await self._commit(current, self._open[max(waiting, key=waiting.__getitem__)])
 
     async def _commit(self, current: Round, shard: _Open) -> None:
         async with shard.lock:

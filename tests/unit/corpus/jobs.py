@@ -50,6 +50,28 @@ class Perfect:
         return Outcome(tuple(texts), generations=2, prompt_tokens=20, output_tokens=10)
 
 
+class Held:
+    """Answers a record when it is let go; ``flying`` are those that it is asked for now."""
+
+    def __init__(self) -> None:
+        self.flying: dict[str, asyncio.Event] = {}
+        self.begun: list[str] = []
+
+    async def translate(self, record: InstructionRecord, glossary: Glossary | None, seed: int) -> Outcome:
+        """See RecordTranslator."""
+        gate = self.flying.setdefault(record.record_id, asyncio.Event())
+        self.begun.append(record.record_id)
+        await gate.wait()
+        del self.flying[record.record_id]
+        return Outcome(tuple(into_arabic(message.content) for message in record.messages))
+
+    async def until(self, flying: int) -> None:
+        """Wait until so many are asked for. Raises TimeoutError."""
+        async with asyncio.timeout(20):
+            while len(self.flying) != flying or any(gate.is_set() for gate in self.flying.values()):  # noqa: ASYNC110
+                await asyncio.sleep(0.002)
+
+
 def job(store: JobStore, **changes: Any) -> Job:
     """A job with small shards that keeps near duplicates (the test's sentences all are)."""
     fields: dict[str, Any] = {"identity": IDENTITY, "duplicates": None, "shard_rows": 4, **changes}

@@ -65,7 +65,8 @@ class EngineServer:
     async def start(self) -> None:
         """Return once it translates."""
         settings = [f"port={self.port}", f"model.directory={self._model}", "model.version=1",
-                    "engine.kind=transformers", "engine.threads=1", "drain_seconds=0.2", "log_level=error", "translator.cache_size=0"]  # fmt: skip
+                    "engine.kind=transformers", "engine.threads=1", "drain_seconds=0.2", "log_level=error",
+                    "translator.cache_size=0"]  # fmt: skip
         flags = [flag for one in settings for flag in ("--set", one)]
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "services.translator", *flags, cwd=Path(__file__).resolve().parent.parent,

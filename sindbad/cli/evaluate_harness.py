@@ -87,7 +87,7 @@ def harness(
         for one in wanted:
             found.tasks(one)  # what a harness lacks is told before another has worked for an hour
         for one in wanted:
-            typer.echo(f"{one}: {', '.join(found.tasks(one))}", err=True)
+            typer.echo(f"{one}: {_named(found.tasks(one))}", err=True)
             run = run_harness(
                 found, one, asked, Source(data, subset), python=python, keep=keep / one.value if keep else None,
                 threads=threads, deadline_seconds=deadline,
@@ -104,6 +104,11 @@ def harness(
     typer.echo(f"{table.title}: {table.note}", err=True)
     if json_file is not None:
         write_json(json_file, {"runs": [run.to_record() for run in runs]})
+
+
+def _named(tasks: tuple[str, ...]) -> str:
+    shown = ", ".join(tasks[:3])
+    return f"{shown} … ({len(tasks)} tasks)" if len(tasks) > 3 else shown
 
 
 def _tell_data(data: dict[str, object]) -> None:

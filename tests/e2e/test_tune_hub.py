@@ -98,6 +98,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_without_files_the_public_data_sets_are_streamed_and_no_more_of_them_than_asked_for(
     hub: Hub, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")  # make sets 1: no other test may reach out
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
     run = tmp_path / "run"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -49,6 +49,13 @@ def make(
     structural: Annotated[bool, typer.Option("--structural", help="Only what lies behind a bridge or cut.")] = False,
     test_share: Annotated[float, typer.Option(min=0, max=0.5, help="Share of test questions.")] = 0.1,
     seed: Annotated[int, typer.Option(help="Decides everything that is drawn.")] = 0,
+    series: Annotated[
+        int, typer.Option(min=0, help="Another number draws other questions; the test entities stay the same.")
+    ] = 0,
+    only: Annotated[str, typer.Option(help="train or test: make that side alone; --count is its.")] = "",
+    known: Annotated[
+        Path | None, typer.Option(help="JSONL of questions that are there already; make none like them.", exists=True)
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
     index: Index = None,
 ) -> None:
@@ -56,8 +63,16 @@ def make(
     from sindbad.questions.factory import Order
 
     chosen = _config(config, languages, mix, difficulty, semantic, distractor, structural, demand)
-    order = Order(graph, out, count, chosen, seed, test_share, workers)
+    order = Order(graph, out, count, chosen, seed, test_share, workers, series, known, _split(only, test_share))
     _run(order, index)
+
+
+def _split(only: str, test_share: float) -> Literal["train", "test"] | None:
+    if only not in ("", "train", "test"):
+        raise InvalidInput(f"--only is train or test, not {only!r}")
+    if only == "test" and test_share == 0:
+        raise InvalidInput("--only test makes nothing with --test-share 0")
+    return "train" if only == "train" else "test" if only else None
 
 
 def _run(order: Order, index: Path | None) -> None:

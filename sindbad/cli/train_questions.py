@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import typer
 
 from sindbad.curation.beside import beside
 from sindbad.curation.curator import Curator
+from sindbad.curation.graph_synthesis import GraphGenerator
 from sindbad.curation.profile import profile_pool
 from sindbad.curation.runs import DATASETS
 from sindbad.curation.versions import DataSetStore, VersionRecorder
@@ -33,18 +34,31 @@ async def question_source(
     """
     groups = stage.grpo.rollout.groups
     if stage.curator is None:
-        if stage.background is not None:
-            raise InvalidInput(f"stage {stage.name} samples in the background without a curator to tell; add `curator`")
+        for given in ("background", "synthesis"):
+            if getattr(stage, given) is not None:
+                raise InvalidInput(f"stage {stage.name} has `{given}` without a curator to tell; add `curator`")
         yield ListQuestions(asked, groups, seed=stage.grpo.seed), None
         return
+    if stage.synthesis is not None and stage.background is None:
+        raise InvalidInput(f"stage {stage.name} has `synthesis`, but nobody to measure what it makes; add `background`")
     recorder = VersionRecorder(DataSetStore(run / DATASETS), asked, writer=stage.name, run=run.name, stage=stage.name)
     names = [question.question_id for question in asked]
-    with Curator(names, stage.curator, paths.checkpoints / "curator.jsonl", on_change=recorder) as curator:
+    with ExitStack() as stack:
+        journal = paths.checkpoints / "curator.jsonl"
+        curator = stack.enter_context(Curator(names, stage.curator, journal, on_change=recorder))
         source = CuratedQuestions(curator, asked, groups, seed=stage.grpo.seed)
+        generate = None
+        if stage.synthesis is not None:
+
+            def pool() -> list[Question]:
+                return [source.question(name) for name in curator.state.pool]
+
+            generate = GraphGenerator(stage.synthesis, pool, run / "synthesis" / stage.name)
+            stack.callback(generate.close)
         attempts = run / "trajectories" / stage.name / "background"
         async with beside(
             curator, source.question, episode, stage=stage.name, attempts=attempts, background=stage.background,
-            say=typer.echo,
+            synthesis=stage.synthesis, generate=generate, say=typer.echo,
         ) as side:  # fmt: skip
             source.on_observed = side.stepped
 

@@ -16,7 +16,7 @@ from sindbad.curation.attempts import AttemptLog
 from sindbad.curation.background import BackgroundConfig, BackgroundSampler
 from sindbad.curation.curator import Curator
 from sindbad.curation.outcomes import oldest_weights
-from sindbad.curation.targeted import Generator, TargetedConfig, TargetedSynthesis
+from sindbad.curation.targeted import AskingConfig, Generator, TargetedSynthesis
 from sindbad.questions.question import Question
 from sindbad.training.rollout import Episode
 
@@ -51,7 +51,7 @@ async def beside(
     stage: str,
     attempts: Path,
     background: BackgroundConfig | None = None,
-    synthesis: TargetedConfig | None = None,
+    synthesis: AskingConfig | None = None,
     generate: Generator | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[Beside]:

@@ -30,21 +30,26 @@ Generator = Callable[[Demand, int], Sequence[Question]]
 """(demand, seed) -> questions of the training split; called in a thread."""
 
 
-class TargetedConfig(BaseModel):
-    """How many questions a refresh asks for, and how they are made."""
+class AskingConfig(BaseModel):
+    """How many questions a refresh asks for, and of what kinds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     questions: int = Field(default=40, ge=1)
     """New questions at every refresh, at most."""
+    demand: DemandConfig = DemandConfig()
+    """How failures become a demand."""
+    seed: int = Field(default=0, ge=0)
+    """Of walks and choices."""
+
+
+class TargetedConfig(AskingConfig):
+    """Made of many small graphs, as in the demo."""
+
     worlds: int = Field(default=4, ge=1)
     """Graphs that are asked at one refresh, in turn over all."""
     synthesis: SynthesisConfig = SynthesisConfig(questions=20)
     """What is made of one graph; the demand is laid over its mix."""
-    demand: DemandConfig = DemandConfig()
-    """How failures become a demand."""
-    seed: int = 0
-    """Of walks and choices."""
 
 
 class TargetedSynthesis(Aside):
@@ -60,7 +65,7 @@ class TargetedSynthesis(Aside):
         curator: Curator,
         question: Callable[[str], Question],
         generate: Generator,
-        config: TargetedConfig,
+        config: AskingConfig,
         *,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:

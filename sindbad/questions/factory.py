@@ -30,6 +30,7 @@ from sindbad.questions.compact import compact
 from sindbad.questions.making import Batch, Made, Maker, MakingConfig
 from sindbad.questions.merging import Merger, Reach, shared_by, test_region
 from sindbad.questions.question import Clue, Question
+from sindbad.questions.store import load_questions
 from sindbad.questions.synthesis import Rejected
 from sindbad.questions.verification import Rejection
 
@@ -41,7 +42,11 @@ Split = Literal["train", "test"]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be made. ``count`` is in logical forms, of both splits together; it may grow from run to run."""
+    """What is to be made. ``count`` is in logical forms, of both splits together; it may grow from run to run.
+
+    ``series``: another one draws other questions, with the same entities set aside for test. ``known``: a file of
+    questions that are there already; neither they nor their near-duplicates are kept. ``only``: one split of the two.
+    """
 
     graph: Path
     out: Path
@@ -50,11 +55,20 @@ class Order:
     seed: int = 0
     test_share: float = 0.1
     workers: int = 2
+    series: int = 0
+    known: Path | None = None
+    only: Split | None = None
+
+    @property
+    def draws(self) -> int | str:
+        """Decides walks and choices, and stands in the ids; the entities set aside hang on the seed alone."""
+        return f"{self.seed}s{self.series}" if self.series else self.seed
 
     def identity(self, digest: str) -> dict[str, Any]:
         """What all runs into one folder have to share."""
         settings = self.config.model_dump(mode="json")
-        return {"graph": digest, "seed": self.seed, "test_share": self.test_share, "settings": settings}
+        named = {"graph": digest, "seed": self.seed, "test_share": self.test_share, "settings": settings}
+        return named | {"series": self.series} if self.series else named
 
 
 @dataclass(slots=True)
@@ -101,7 +115,7 @@ class Workshop:
         aside[test_region(self.compact, order.test_share, order.seed)] = True
         allowed = {"train": ~aside, "test": aside}
         self.makers = {
-            split: Maker(self.graph, self.compact, order.config, order.seed, split=split, allowed=allowed[split])
+            split: Maker(self.graph, self.compact, order.config, order.draws, split=split, allowed=allowed[split])
             for split in _splits(order)
         }
 
@@ -146,15 +160,16 @@ def run(
     """
     graph = open_any(order.graph)
     digest = graph_digest(graph, order.graph)
+    known = load_questions(order.known) if order.known is not None else ()
     _claim(order, digest)
     outcome = Outcome(order, digest, graph.world_id, looked_up=reach is not None)
     with ExitStack() as stack:
         pool = stack.enter_context(_Pool(order))
         for split in _splits(order):
-            merger = Merger(_wanted(order, split), reach)
+            merger = Merger(_wanted(order, split), reach, known)
             outcome.mergers[split] = merger
             outcome.stopped = not _fill(order, split, merger, pool, stop, progress) or outcome.stopped
-    if "test" in outcome.mergers:
+    if {"train", "test"} <= outcome.mergers.keys():
         shared = shared_by(outcome.mergers["train"].kept, outcome.mergers["test"].kept)
         if shared:
             raise InvalidInput(f"train and test share {shared[:3]}", reason="SPLIT_OVERLAP")
@@ -162,10 +177,14 @@ def run(
 
 
 def _splits(order: Order) -> tuple[Split, ...]:
+    if order.only is not None:
+        return (order.only,)
     return ("train", "test") if order.test_share > 0 else ("train",)
 
 
 def _wanted(order: Order, split: Split) -> int:
+    if order.only is not None:
+        return order.count
     test = round(order.count * order.test_share)
     return test if split == "test" else order.count - test
 

@@ -108,7 +108,7 @@ class Maker:
         graph: GraphView,
         compact: CompactGraph,
         config: MakingConfig,
-        seed: int,
+        seed: int | str,
         *,
         split: Literal["train", "test"] = "train",
         allowed: NDArray[np.bool_] | None = None,

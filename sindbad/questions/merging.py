@@ -25,6 +25,8 @@ from sindbad.questions.verification import Rejection
 
 NEAR = 0.7
 Mask = NDArray[np.bool_]
+_OF_ANOTHER_RUN = -1
+"""In place of a batch's number."""
 _PERMUTATIONS, _ROWS = 32, 2
 _PRIME = (1 << 61) - 1
 _RNG = np.random.default_rng(20251122)
@@ -83,9 +85,13 @@ Reach = Callable[[Sequence[Question]], dict[str, str]]
 
 
 class Merger:
-    """Takes batches in order; keeps what is new and, where there is a ``reach``, what the tools bring up."""
+    """Takes batches in order; keeps what is new and, where there is a ``reach``, what the tools bring up.
 
-    def __init__(self, wanted: int, reach: Reach | None = None) -> None:
+    Args:
+        known: questions that are there already, of another run: what is like them is not new.
+    """
+
+    def __init__(self, wanted: int, reach: Reach | None = None, known: Iterable[Question] = ()) -> None:
         self._wanted, self._reach = wanted, reach
         self._near, self._focus = NearDuplicates(), FocusCounter()
         self._subgraphs: dict[str, int] = {}
@@ -94,6 +100,8 @@ class Merger:
         self.rejected: list[Rejected] = []
         self.nodes: list[int] = []
         self.degrees: list[float] = []
+        for question in known:
+            self._remember([question], _OF_ANOTHER_RUN)
 
     @property
     def full(self) -> bool:
@@ -138,12 +146,16 @@ class Merger:
         return None
 
     def _keep(self, made: Made, number: int) -> None:
-        first = made.questions[0]
-        self._subgraphs[first.subgraph_hash] = number
-        self._texts.update(question.text for question in made.questions)
-        self._near.add(first.question_id, statements_of(first))
-        self._focus.take(first.topology, first.orbit)
+        self._remember(made.questions, number)
+        self._focus.take(made.questions[0].topology, made.questions[0].orbit)
         self.kept.append(made)
+
+    def _remember(self, questions: Sequence[Question], batch: int) -> None:
+        """One form, in one language or several."""
+        first = questions[0]
+        self._subgraphs[first.subgraph_hash] = batch
+        self._texts.update(question.text for question in questions)
+        self._near.add(first.question_id, statements_of(first))
 
 
 def _rejected(question: Question, reason: Rejection, detail: str) -> Rejected:

@@ -18,6 +18,7 @@ from sindbad.agent.config import AgentConfig
 from sindbad.agent.trajectory import EnvironmentKind
 from sindbad.configuration import read_mapping, resolve
 from sindbad.curation.background import BackgroundConfig
+from sindbad.curation.graph_synthesis import GraphSynthesisConfig
 from sindbad.curation.state import CuratorConfig
 from sindbad.errors import InvalidInput, NotFound
 from sindbad.evaluation.agent import EvaluationConfig
@@ -85,6 +86,8 @@ class GRPOStage(_Stage):
     """Rollouts a question with the starting weights, from which the curator takes its first active set."""
     background: BackgroundConfig | None = None
     """Sample all of D with intermediate checkpoints beside training; needs a curator."""
+    synthesis: GraphSynthesisConfig | None = None
+    """At every refresh, ask the generator for more of what fails; needs a curator, and a background to measure it."""
 
 
 class EvaluateStage(_Stage):

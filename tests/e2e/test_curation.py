@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner, Result
 
 from pipelines.pool import write_pool
 from pipelines.stage import Stage
 from pipelines.stages.rl import train
+from sindbad.cli.questions import app as questions
 from sindbad.cli.train import app
 from sindbad.curation.outcomes import oldest_weights
 from sindbad.curation.runs import attempts, find_stage
@@ -77,20 +79,39 @@ stages:
     questions: {questions}
     prompts: demo
     agent: {agent}
-    grpo: {{steps: 5, minibatches: 1, rollout: {{groups: 2, group_size: 4, in_flight: 8}}, optimiser: {{lr: 1.0e-5}}}}
+    grpo: {{steps: 8, minibatches: 1, rollout: {{groups: 2, group_size: 4, in_flight: 8}}, optimiser: {{lr: 1.0e-5}}}}
     curator: {{refresh_every_steps: 2}}
     profile_attempts: 4
     background: {{share: 1.0, attempts: 2, in_flight: 4}}
+    synthesis: {{graph: {graph}, made: {made}, questions: 6, demand: {{min_attempts: 2}}}}
 """
+MAKING = {
+    "languages": ["en"],
+    "excerpt": {"min_nodes": 6, "max_nodes": 12},
+    "synthesis": {"mix": {"chain": {1: 1, 2: 1}, "reverse": {1: 1, 2: 1}}},
+}
+
+
+def make_questions(run: Path) -> tuple[Path, Path]:
+    """The run's graph, and a run of `questions make` over it."""
+    graph, made = next((run / "graph").iterdir()), run / "made"
+    (run / "making.yaml").write_text(yaml.safe_dump(MAKING), "utf-8")
+    words = {"graph": graph, "out": made, "count": 10, "config": run / "making.yaml", "workers": 1}
+    options = [part for name, value in words.items() for part in (f"--{name}", str(value))]
+    done = CliRunner().invoke(questions, ["make", *options])
+    assert done.exit_code == 0, done.output
+    return graph, made
 
 
 @pytest.mark.slow
-def test_train_grpo_profiles_its_pool_first_and_samples_it_while_it_trains(tmp_path: Path) -> None:
+def test_train_grpo_profiles_its_pool_first_then_samples_it_and_lets_it_grow_while_it_trains(tmp_path: Path) -> None:
     run = tmp_path / "run"
     pool = prepare(run)
     recipe = tmp_path / "recipe.yaml"
     agent = json.dumps(settings()["crew"]["agent"])
-    recipe.write_text(RECIPE.format(model=MODEL, questions=pool / "questions.jsonl", agent=agent), "utf-8")
+    graph, made = make_questions(run)
+    given = {"questions": pool / "questions.jsonl", "agent": agent, "graph": graph, "made": made}
+    recipe.write_text(RECIPE.format(model=MODEL, **given), "utf-8")
 
     async def work() -> Result:
         async with Supervisor(run, default_specs(["search", "policy", "summarizer", "judge"])):
@@ -102,10 +123,15 @@ def test_train_grpo_profiles_its_pool_first_and_samples_it_while_it_trains(tmp_p
     assert f"of {POOL} questions are solved sometimes" in told.output
     curated = find_stage(run, "policy")
     state = curated.state()
-    assert len(state.measured) == POOL
+    assert len(state.measured) >= POOL
     assert 0 < len(state.active) < POOL
-    assert state.last_step == 4
-    assert [item.reason for item in curated.datasets.log()] == ["profile", "steps", "steps"]
+    assert state.last_step == 7
+    reasons = [item.reason for item in curated.datasets.log()]
+    assert [reason for reason in reasons if reason != "synthesis"] == ["profile", *["steps"] * 4]
+    assert "synthesis" in reasons, told.output
+    joined = {item.question_id for item in curated.questions()[POOL:]}
+    assert joined == set(state.extended)
+    assert all("-train-0s" in name for name in joined), "not of a series of the run that was named"
     assert list(attempts(run / "trajectories" / "policy" / "background"))
 
 

@@ -28,6 +28,7 @@ from sindbad.tools.simulated import simulated_environment
         ("--mix", "constraint:3=x", "mix.constraint.3"),
         ("--difficulty", "x:", "min_difficulty"),
         ("--languages", "en,fr", "'fr'"),
+        ("--only", "tets", "not 'tets'"),
         ("--config", b"\xff", "is not YAML"),
         ("--config", b"a: [", "is not YAML"),
         ("--config", b"excerp: {}", "did you mean 'excerpt'"),

@@ -45,6 +45,12 @@ def test_the_same_batch_twice_adds_nothing() -> None:
     assert Rejection.DUPLICATE in {item.reason for item in merger.rejected[len(batch.rejected) :]}
     assert shared_by(merger.kept, []) == []
     assert shared_by(merger.kept[:1], merger.kept[:1])
+    half = [question for made in merger.kept[: first // 2] for question in made.questions]
+    rest = Merger(100, known=half)
+    rest.add(batch)
+    left = {question.question_id for made in rest.kept for question in made.questions}
+    assert left
+    assert not left & {question.question_id for question in half}
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.3])

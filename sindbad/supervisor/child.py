@@ -1,5 +1,6 @@
 """The first thing that runs in a child: ``python -m sindbad.supervisor.child PARENT_PID MODULE [ARGUMENTS…]``.
 
+``PARENT_PID -- PROGRAM [ARGUMENTS…]`` becomes another program, which keeps the signal; the file needs nothing of ours.
 The child arms its own death signal. (``preexec_fn`` would do it in the parent's fork, which is unsafe once the parent
 has threads, and every parent that imported torch has.)
 """
@@ -29,9 +30,11 @@ def die_with_parent(parent: int, number: signal.Signals = signal.SIGKILL) -> Non
 
 
 def main() -> None:
-    """Arm, then become MODULE."""
+    """Arm, then become MODULE or PROGRAM."""
     parent, module, *arguments = sys.argv[1:]
     die_with_parent(int(parent))
+    if module == "--":
+        os.execvp(arguments[0], arguments)
     sys.argv = [module, *arguments]
     # `python -m` would put the working directory first, and run_module does not.
     sys.path.insert(0, os.getcwd())

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from sindbad.errors import DeadlineExceeded, EngineFailure, NotFound
 from sindbad.evaluation.harness.benchmarks import Harness
+from sindbad.supervisor.child import __file__ as child_file
 
 _GRACE_SECONDS = 5.0
 _LAST_LINES = 12
@@ -61,16 +63,17 @@ def version_of(harness: Harness, python: Path) -> str:
 def run_child(
     command: Sequence[str], *, cwd: Path, log: Path, deadline_seconds: float, environment: Mapping[str, str]
 ) -> None:
-    """Run to the end, its words in ``log``; whatever ends us ends its whole process group.
+    """Run to the end, its words in ``log``. It ends with us, after kill -9 too; else its whole group does.
 
     Raises:
         DeadlineExceeded: it was not done in time, and is gone.
         EngineFailure: it failed; with its last lines.
     """
     inherited = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
+    armed = [sys.executable, "-P", child_file, str(os.getpid()), "--", *command]
     with log.open("wb") as output:
         child = subprocess.Popen(
-            command, cwd=cwd, env={**inherited, **environment}, stdin=subprocess.DEVNULL, stdout=output,
+            armed, cwd=cwd, env={**inherited, **environment}, stdin=subprocess.DEVNULL, stdout=output,
             stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         try:

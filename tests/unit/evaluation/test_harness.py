@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -201,17 +202,39 @@ def test_a_child_that_is_too_slow_is_gone_with_all_it_started(tmp_path: Path) ->
     command = [sys.executable, "-c", code]
     with pytest.raises(DeadlineExceeded, match="at it"):
         run_child(command, cwd=tmp_path, log=tmp_path / "log", deadline_seconds=3.0, environment={})
-    grandchild = int((tmp_path / "pid").read_text())
+    _gone(int((tmp_path / "pid").read_text()))
+
+
+def _gone(process: int) -> None:
+    """Fails where it lives on."""
     for _ in range(200):
         try:
-            os.kill(grandchild, 0)
-            state = Path(f"/proc/{grandchild}/stat").read_text().rpartition(")")[2].split()[0]
+            os.kill(process, 0)
+            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
         except (ProcessLookupError, FileNotFoundError):
             return
         if state == "Z":
             return
         time.sleep(0.02)
-    pytest.fail("the grandchild lives")
+    pytest.fail("the process lives")
+
+
+def test_a_child_does_not_outlive_a_parent_that_is_killed(tmp_path: Path) -> None:
+    waiting = "import pathlib, os, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(600)"
+    code = (
+        "import pathlib, sys; from sindbad.evaluation.harness.environment import run_child; "
+        f"run_child([sys.executable, '-c', {waiting!r}], cwd=pathlib.Path({str(tmp_path)!r}), "
+        f"log=pathlib.Path({str(tmp_path / 'log')!r}), deadline_seconds=600.0, environment={{}})"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    until = time.monotonic() + 60
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        assert time.monotonic() < until
+        assert parent.poll() is None
+        time.sleep(0.02)
+    parent.kill()
+    parent.wait()
+    _gone(int((tmp_path / "pid").read_text()))
 
 
 def test_a_child_that_fails_is_told_by_its_last_words(tmp_path: Path) -> None:

@@ -309,7 +309,7 @@ def main() -> None:
         found |= asyncio.run(throughput(24 if quick else 400, 1 if quick else 5))
     if "costly" in parts:
         price = chosen.teacher_cost or (3_000_000 if quick else 30_000_000)
-        found |= asyncio.run(costly(price, 6 if quick else 96, 1 if quick else 3))
+        found |= asyncio.run(costly(price, 6 if quick else 200, 1 if quick else 5))
     if "kill" in parts:
         found |= asyncio.run(killing(32, 2.0, 0) if quick else killing(2_500, 10.0, 2))
     if "ledger" in parts:

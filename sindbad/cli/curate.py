@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sindbad.cli.failing import fail
 from sindbad.cli.runs import DEMO, Run
-from sindbad.cli.train import fail
 
 if TYPE_CHECKING:
     from sindbad.curation.feedback import FailureTally

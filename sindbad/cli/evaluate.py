@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from sindbad.cli.ask import EnvironmentChoice, ParadigmChoice
+from sindbad.cli.failing import fail
 from sindbad.cli.runs import LatestRun
-from sindbad.cli.train import fail
 
 if TYPE_CHECKING:
     from sindbad.cli.evaluate_setup import Options

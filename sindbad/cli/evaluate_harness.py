@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sindbad.cli.train import fail
+from sindbad.cli.failing import fail
 
 INTERRUPTED = 130
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sindbad.cli.train import fail
+from sindbad.cli.failing import fail
 
 if TYPE_CHECKING:
     from sindbad.evaluation.report import Table

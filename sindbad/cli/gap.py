@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sindbad.cli.failing import fail
 from sindbad.cli.train import (  # fmt: skip
     DEFAULT_RUN,
     DryRun,
@@ -14,7 +15,6 @@ from sindbad.cli.train import (  # fmt: skip
     RunDirectory,
     StageName,
     existing,
-    fail,
     read_questions,
     resolve,
 )

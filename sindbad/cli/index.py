@@ -9,9 +9,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from sindbad.cli.failing import fail
 
 if TYPE_CHECKING:
     from sindbad.retrieval.loaders.build import Build, Progress, Sink, Tally
@@ -141,7 +143,7 @@ def _fill(loader: Loader, out: Path, settings: Any, *, append: bool, replace: bo
         _say(f"{out} is finished: {tally.pages:,} pages. Nothing to do; --restart builds it anew.")
         return
     if published is not None and not (append or replace or restart):
-        _fail(f"There is an index at {out} already; --append adds to it, --replace puts the new one in its place.")
+        fail(f"There is an index at {out} already; --append adds to it, --replace puts the new one in its place.")
     opened = _sink(out, settings.job, append=append, restart=restart, arabic=arabic)
     with opened as sink, stopping() as stop, Shown() as shown:
         work = Build(loader, sink, settings, clock=time.monotonic, report=shown.show, stop=stop)
@@ -321,8 +323,3 @@ def _place(corpora: Mapping[str, Mapping[str, int]], corpus: str, language: str,
 
 def _say(message: str) -> None:
     typer.echo(message, err=True)
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(f"sindbad: {message}", err=True)
-    raise typer.Exit(1)

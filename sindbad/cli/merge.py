@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sindbad.cli.train import DryRun, StageName, fail, resolve
+from sindbad.cli.failing import fail
+from sindbad.cli.train import DryRun, StageName, resolve
 
 if TYPE_CHECKING:
     from sindbad.training.configuration import MergeConfig

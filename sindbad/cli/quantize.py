@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sindbad.cli.train import fail
+from sindbad.cli.failing import fail
 
 if TYPE_CHECKING:
     from sindbad.quantize.heldout import HeldOut

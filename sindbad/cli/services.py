@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sindbad.cli.failing import fail
 from sindbad.cli.runs import DEMO, Run
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def up(only: Only = None, run: Run = DEMO, services: ServicesFile = None, detach
         else:
             serve_forever(run, specs, on_live=_show)
     except SindbadError as error:
-        _fail(error.message)
+        fail(error.message)
 
 
 def down(run: Run = DEMO, seconds: Annotated[float, typer.Option(help="How long to wait for it.")] = 40.0) -> None:
@@ -53,7 +54,7 @@ def down(run: Run = DEMO, seconds: Annotated[float, typer.Option(help="How long 
     deadline = time.monotonic() + seconds
     while running_supervisor(run) == pid:
         if time.monotonic() > deadline:
-            _fail(f"the supervisor (process {pid}) did not end within {seconds:g} s; its logs are in {run}/logs")
+            fail(f"the supervisor (process {pid}) did not end within {seconds:g} s; its logs are in {run}/logs")
         time.sleep(0.1)
     typer.echo("down")
 
@@ -72,7 +73,7 @@ def status(
     try:
         entries = [{"address": one} for one in address] if address else _entries(read_registry(run))
     except SindbadError as error:
-        _fail(error.message)
+        fail(error.message)
     rows = asyncio.run(_ask_all(entries))
     typer.echo(json.dumps(rows, indent=2) if as_json else "\n".join(_row(row) for row in rows))
     if any(row["health"] == "no answer" for row in rows):
@@ -145,9 +146,5 @@ def _await_live(process: subprocess.Popen[bytes], run: Path, log: Path) -> None:
             if mine and all(entry["phase"] == "live" for entry in mine):
                 return
         time.sleep(0.2)
-    _fail("\n".join(log.read_text("utf-8", errors="replace").splitlines()[-20:]))
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(1)
+    last = "\n".join(log.read_text("utf-8", errors="replace").splitlines()[-20:])
+    fail(f"the supervisor ended; the last lines of {log}:\n{last}")

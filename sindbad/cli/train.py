@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from sindbad.cli.failing import fail
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,12 +106,6 @@ def existing_model(path: Path) -> Path:
     folder = existing(path)
     check_model_folder(folder)
     return folder
-
-
-def fail(message: str) -> NoReturn:
-    """Say what went wrong and end with status 1."""
-    typer.echo(f"error: {message}", err=True)
-    raise typer.Exit(1)
 
 
 def read_questions(path: Path) -> list[Question]:

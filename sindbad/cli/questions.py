@@ -7,6 +7,7 @@ stop: the same command goes on where it was.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -34,6 +35,7 @@ QuestionFile = Annotated[Path, typer.Argument(help="JSONL of questions.", exists
 
 @app.command()
 def make(
+    context: typer.Context,
     graph: Graph,
     out: Annotated[Path, typer.Option(help="Folder of the questions; the journal of the run is in it.")],
     count: Annotated[int, typer.Option(min=1, help="Logical forms; each is worded in every language that it can be.")],
@@ -52,19 +54,55 @@ def make(
     series: Annotated[
         int, typer.Option(min=0, help="Another number draws other questions; the test entities stay the same.")
     ] = 0,
+    like: Annotated[
+        Path | None,
+        typer.Option(
+            help="--out of an earlier run: its settings, other questions, its test entities aside.", exists=True
+        ),
+    ] = None,
     only: Annotated[str, typer.Option(help="train or test: make that side alone; --count is its.")] = "",
     known: Annotated[
-        Path | None, typer.Option(help="JSONL of questions that are there already; make none like them.", exists=True)
+        list[Path] | None, typer.Option(help="JSONL of questions that are there; make none like them.", exists=True)
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
     index: Index = None,
 ) -> None:
     """Verified questions from any graph. Killed, the same command goes on; a larger --count extends the run."""
+    from sindbad.configuration import read_mapping, resolve
+    from sindbad.languages import get_pack
+    from sindbad.questions.earlier import Earlier
     from sindbad.questions.factory import Order
+    from sindbad.questions.making import MakingConfig
 
-    chosen = _config(config, languages, mix, difficulty, semantic, distractor, structural, demand)
-    order = Order(graph, out, count, chosen, seed, test_share, workers, series, known, _split(only, test_share))
+    there = tuple(known or ())
+    if like is not None:
+        _alone(context, "like", ("config", "seed", "test_share", *_SHORT))
+        earlier = Earlier.read(like, graph)
+        earlier.require(index)
+        chosen, seed, test_share = earlier.config, earlier.seed, earlier.test_share
+        series, there = series or earlier.series + 1, (*earlier.known, *there)
+    elif config is not None:
+        _alone(context, "config", _SHORT)
+        chosen = resolve(MakingConfig, read_mapping(config), source=str(config))
+    else:
+        chosen = _config(languages, mix, difficulty, semantic, distractor, structural)
+    for code in chosen.languages:
+        get_pack(code)
+    chosen = _demanded(chosen, demand)
+    order = Order(graph, out, count, chosen, seed, test_share, workers, series, there, _split(only, test_share))
     _run(order, index)
+
+
+_SHORT = ("languages", "mix", "difficulty", "semantic", "distractor", "structural")
+"""Options that stand for a part of the configuration."""
+
+
+def _alone(context: typer.Context, option: str, others: Sequence[str]) -> None:
+    """Raises InvalidInput for options that would be ignored beside ``option``."""
+    for name in others:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise InvalidInput(f"--{option} holds --{name.replace('_', '-')} already; leave one of the two out")
 
 
 def _split(only: str, test_share: float) -> Literal["train", "test"] | None:
@@ -108,35 +146,28 @@ def _run(order: Order, index: Path | None) -> None:
 
 
 def _config(
-    file: Path | None,
-    languages: str,
-    mix: str,
-    difficulty: str,
-    semantic: float,
-    distractor: float,
-    structural: bool,
-    demand: Path | None,
+    languages: str, mix: str, difficulty: str, semantic: float, distractor: float, structural: bool
 ) -> MakingConfig:
-    from sindbad.configuration import read_mapping, resolve
-    from sindbad.languages import get_pack
-    from sindbad.questions.demand import Demand
+    from sindbad.configuration import resolve
     from sindbad.questions.making import MakingConfig
 
-    if file is not None:
-        chosen = resolve(MakingConfig, read_mapping(file), source=str(file))
-    else:
-        low, _, high = difficulty.partition(":")
-        synthesis = MakingConfig().synthesis.model_dump()
-        synthesis["uncertainty"] = {
-            "semantic": semantic, "distractor": distractor, "structural": "require" if structural else "label",
-        }  # fmt: skip
-        synthesis |= {"min_difficulty": low or 0, "max_difficulty": high or 0}
-        if mix:
-            synthesis["mix"] = _mix(mix)
-        codes = tuple(code.strip() for code in languages.split(",") if code.strip())
-        chosen = resolve(MakingConfig, {"languages": codes, "synthesis": synthesis}, source="the options")
-    for code in chosen.languages:
-        get_pack(code)
+    low, _, high = difficulty.partition(":")
+    synthesis = MakingConfig().synthesis.model_dump()
+    synthesis["uncertainty"] = {
+        "semantic": semantic, "distractor": distractor, "structural": "require" if structural else "label",
+    }  # fmt: skip
+    synthesis |= {"min_difficulty": low or 0, "max_difficulty": high or 0}
+    if mix:
+        synthesis["mix"] = _mix(mix)
+    codes = tuple(code.strip() for code in languages.split(",") if code.strip())
+    return resolve(MakingConfig, {"languages": codes, "synthesis": synthesis}, source="the options")
+
+
+def _demanded(chosen: MakingConfig, demand: Path | None) -> MakingConfig:
+    """What a run asks for, laid over the configuration."""
+    from sindbad.configuration import read_mapping
+    from sindbad.questions.demand import Demand
+
     if demand is None:
         return chosen
     asked = read_mapping(demand)

@@ -10,10 +10,7 @@ import typer
 from sindbad.cli.failing import fail
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sindbad.questions.question import Question
-    from sindbad.training.examples import Example
     from sindbad.training.recipe import GRPOStage, SFTStage
 
 app = typer.Typer(help="Train a model: supervised, or ReSum-GRPO against running services.", no_args_is_help=True)
@@ -34,7 +31,7 @@ def sft(
     stage: StageName = None,
     model: ModelDir = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="Local data: a folder of trajectory shards, or JSONL pairs.")
+        Path | None, typer.Option("--data", help="Trajectory shards, an exported corpus, or JSONL of pairs or messages.")
     ] = None,
     run: RunDirectory = DEFAULT_RUN,
     dry_run: DryRun = False,
@@ -116,7 +113,9 @@ def read_questions(path: Path) -> list[Question]:
     from sindbad.questions.question import Question
 
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+        if not line.strip():
+            continue
         try:
             found.append(Question.from_record(json.loads(line)))
         except (ValueError, TypeError, KeyError) as error:
@@ -132,36 +131,30 @@ def _run_sft(stage: SFTStage, model_dir: Path, data: Path, run: Path) -> None:
     from sindbad.engines.threads import calm_threads
 
     calm_threads(stage.sft.threads)
+    from sindbad.cli.train_data import read_examples
+    from sindbad.training.card import card, parts_of_data, parts_of_model, together
     from sindbad.training.configuration import RunPaths
     from sindbad.training.sft import load_causal_lm, run_sft, save_model_folder
     from sindbad.weights import WeightStore
 
-    examples = _examples(model_dir, data)
+    examples = read_examples(model_dir, data, stage.sft.max_length)
     model = load_causal_lm(model_dir)
     paths = RunPaths.under(run, stage.name)
     result = run_sft(stage.sft, model, examples, paths, on_progress=lambda s, n, loss: _show(s, n, f"loss {loss:.4f}"))
-    folder = save_model_folder(model, model_dir, run / "models" / f"{stage.name}.folder")
+    parts = together(
+        ("base model", model_dir.resolve().name, parts_of_model(model_dir)),
+        ("data set", data.resolve().name, parts_of_data(data)),
+    )
+    said = card(stage.name, "Tuned by `sindbad train sft` (supervised, full weights).", parts)
+    folder = save_model_folder(model, model_dir, run / "models" / f"{stage.name}.folder", card=said)
     version = WeightStore(run / "models" / stage.name).publish(folder, metadata={"stage": stage.name})
     typer.echo(f"{result.steps} steps, {result.tokens} tokens, loss {result.loss:.4f}; published {version.path}")
-
-
-def _examples(model_dir: Path, data: Path) -> Sequence[Example]:
-    from sindbad.agent.store import read
-    from sindbad.training.examples import examples_of_pairs, examples_of_trajectories, read_pairs
-
-    if data.is_dir():
-        return list(examples_of_trajectories(read(data)))
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(str(model_dir), local_files_only=True)
-    return list(examples_of_pairs(tokenizer, read_pairs(data)))
 
 
 async def _run_grpo(stage: GRPOStage, model_dir: Path, questions: Path, run: Path) -> None:
     from sindbad.engines.threads import calm_threads
 
     calm_threads(stage.grpo.threads)
-    from sindbad.agent import store
     from sindbad.cli.train_questions import question_source
     from sindbad.training.configuration import RunPaths
     from sindbad.training.publish import StorePublisher
@@ -189,12 +182,18 @@ async def _run_grpo(stage: GRPOStage, model_dir: Path, questions: Path, run: Pat
             paths=paths,
             stage=stage.name,
             on_published=published,
-            store_trajectories=lambda step, batch: _store(store, run / "trajectories" / stage.name, batch),
+            store_trajectories=lambda step, batch: _store(run / "trajectories" / stage.name, step, batch),
             on_step=lambda s, n, m: _show(s, n, f"reward {m['reward']:.3f}  mixed {m['groups_mixed']:.0f}"),
         )
     typer.echo(f"{result.steps} steps in {result.seconds:.0f} s; published version {result.version}")
 
 
-def _store(store: Any, folder: Path, batch: Any) -> None:
-    """One shard a step; a repeated step writes its ids again, of which readers take the newest."""
+def _store(trajectories: Path, step: int, batch: Any) -> None:
+    """A folder a step; a step that is made again replaces its attempts."""
+    import shutil
+
+    from sindbad.agent import store
+
+    folder = trajectories / f"step-{step:05d}"
+    shutil.rmtree(folder, ignore_errors=True)
     store.append(folder, batch)

@@ -8,7 +8,6 @@ why, stays in a folder a demand.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -27,8 +26,13 @@ from sindbad.questions.demand import Demand
 from sindbad.questions.question import Question
 from sindbad.questions.store import load_questions, save_questions
 
+if TYPE_CHECKING:
+    from sindbad.questions.earlier import Earlier
+
 _LOOK_SECONDS = 0.2
 _LAST_LINES = 3
+_NICE = 10
+"""Training goes first."""
 
 
 class GraphSynthesisConfig(AskingConfig):
@@ -41,7 +45,7 @@ class GraphSynthesisConfig(AskingConfig):
     index: Path | None = None
     """Keep only what the tools in this search index bring up."""
     max_seconds: float = Field(default=900.0, gt=0.0)
-    """Longest that one demand may take."""
+    """Longest that one demand may take; one that takes longer is given up, and the next refresh asks again."""
 
 
 class GraphGenerator:
@@ -56,7 +60,7 @@ class GraphGenerator:
 
     def __init__(self, config: GraphSynthesisConfig, known: Callable[[], Sequence[Question]], scratch: Path) -> None:
         self._config, self._known, self._scratch = config, known, scratch
-        self._run = _run_of(config)
+        self._series = _checked(config, known()).series + 1
         self._closed = False
 
     def __call__(self, demand: Demand, seed: int) -> Sequence[Question]:
@@ -69,7 +73,11 @@ class GraphGenerator:
         log = folder / "make.log"
         command = self._command(folder, demand, seed)
         with log.open("wb") as out:
-            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+            # A session of its own: Ctrl-C at the terminal is for the learner, which then ends this.
+            child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+            )
+            os.setpriority(os.PRIO_PROCESS, child.pid, _NICE)
             try:
                 code = self._wait(child)
             finally:
@@ -84,15 +92,14 @@ class GraphGenerator:
         """End what runs, within a moment; later calls end at once."""
         self._closed = True
 
-    def _command(self, folder: Path, demand: Demand, series: int) -> list[str]:
-        config, run = self._config, self._run
-        atomic.write_json(folder / "settings.json", run["settings"])
+    def _command(self, folder: Path, demand: Demand, seed: int) -> list[str]:
+        config = self._config
         atomic.write_json(folder / "demand.json", demand.to_record())
         save_questions(folder / "known.jsonl", self._known())
         given = {
-            "graph": config.graph, "out": folder / "made", "config": folder / "settings.json",
-            "demand": folder / "demand.json", "known": folder / "known.jsonl", "seed": run["seed"],
-            "series": series, "test-share": run["test_share"], "only": "train", "count": config.questions, "workers": 1,
+            "graph": config.graph, "like": config.made, "out": folder / "made", "demand": folder / "demand.json",
+            "known": folder / "known.jsonl", "series": self._series + seed, "only": "train",
+            "count": config.questions, "workers": 1,
         }  # fmt: skip
         if config.index is not None:
             given["index"] = config.index
@@ -113,18 +120,15 @@ class GraphGenerator:
         return child.returncode
 
 
-def _run_of(config: GraphSynthesisConfig) -> dict[str, Any]:
-    """Settings of the run that the stage's questions came from."""
-    from sindbad.questions.factory import graph_digest, open_any
+def _checked(config: GraphSynthesisConfig, known: Sequence[Question]) -> Earlier:
+    """Whatever can be wrong is said when the stage begins, not at the first refresh."""
+    from sindbad.questions.earlier import Earlier
 
-    path = config.made / "run.json"
-    try:
-        run = json.loads(path.read_text("utf-8"))
-        digest, _ = run["graph"], (run["seed"], run["test_share"], run["settings"])
-    except FileNotFoundError:
-        raise NotFound(f"{path} is not there: synthesis.made is the --out folder of `sindbad questions make`") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise InvalidInput(f"{path} is no run of `sindbad questions make` ({error!r})") from None
-    if graph_digest(open_any(config.graph), config.graph) != digest:
-        raise InvalidInput(f"the questions of {config.made} were made from another graph than {config.graph}")
-    return dict(run)
+    earlier = Earlier.read(config.made, config.graph)
+    earlier.require(config.index)
+    if config.index is not None and not config.index.exists():
+        raise NotFound(f"synthesis.index: {config.index} is not there")
+    others = sorted({question.world_id for question in known} - {earlier.world_id})
+    if others:
+        raise InvalidInput(f"the stage asks about {others[0]}, but {config.made} holds questions of {earlier.world_id}")
+    return earlier

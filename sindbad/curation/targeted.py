@@ -20,6 +20,7 @@ from sindbad.agent.trajectory import Trajectory
 from sindbad.curation.aside import Aside
 from sindbad.curation.curator import Curator
 from sindbad.curation.feedback import DemandConfig, FailureTally, demand_of
+from sindbad.errors import SindbadError
 from sindbad.questions.demand import Demand
 from sindbad.questions.mixture import SynthesisConfig
 from sindbad.questions.question import Question
@@ -108,7 +109,11 @@ class TargetedSynthesis(Aside):
         if not demand.wants:
             return
         number = self._answered
-        made = await asyncio.to_thread(self._generate, demand, self._config.seed + number)
+        try:
+            made = await asyncio.to_thread(self._generate, demand, self._config.seed + number)
+        except SindbadError as error:  # slow, or out of memory or disk: the next refresh may fare better
+            self._say(f"no new questions this time: {error.message}")
+            return
         known = {self._question(name).text for name in self._curator.state.pool}
         new = named_anew(chosen(made, known, self._config.questions, self._config.seed + number), number)
         joined = self._curator.extend(new, reason="synthesis", details={"demand": demand.to_record()})

@@ -44,7 +44,7 @@ Split = Literal["train", "test"]
 class Order:
     """What is to be made. ``count`` is in logical forms, of both splits together; it may grow from run to run.
 
-    ``series``: another one draws other questions, with the same entities set aside for test. ``known``: a file of
+    ``series``: another one draws other questions, with the same entities set aside for test. ``known``: files of
     questions that are there already; neither they nor their near-duplicates are kept. ``only``: one split of the two.
     """
 
@@ -56,7 +56,7 @@ class Order:
     test_share: float = 0.1
     workers: int = 2
     series: int = 0
-    known: Path | None = None
+    known: tuple[Path, ...] = ()
     only: Split | None = None
 
     @property
@@ -67,8 +67,12 @@ class Order:
     def identity(self, digest: str) -> dict[str, Any]:
         """What all runs into one folder have to share."""
         settings = self.config.model_dump(mode="json")
-        named = {"graph": digest, "seed": self.seed, "test_share": self.test_share, "settings": settings}
-        return named | {"series": self.series} if self.series else named
+        known = [hashlib.sha256(path.read_bytes()).hexdigest() for path in self.known]
+        chosen = {"series": self.series, "only": self.only, "known": known}
+        return {
+            "graph": digest, "seed": self.seed, "test_share": self.test_share, "settings": settings,
+            **{name: value for name, value in chosen.items() if value},
+        }  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -160,13 +164,15 @@ def run(
     """
     graph = open_any(order.graph)
     digest = graph_digest(graph, order.graph)
-    known = load_questions(order.known) if order.known is not None else ()
+    known = [question for path in order.known for question in load_questions(path)]
     _claim(order, digest)
     outcome = Outcome(order, digest, graph.world_id, looked_up=reach is not None)
     with ExitStack() as stack:
         pool = stack.enter_context(_Pool(order))
         for split in _splits(order):
-            merger = Merger(_wanted(order, split), reach, known)
+            # What training has is known to the test side: small subgraphs of other entities may look the same.
+            other = [question for done in outcome.mergers.values() for made in done.kept for question in made.questions]
+            merger = Merger(_wanted(order, split), reach, [*known, *other])
             outcome.mergers[split] = merger
             outcome.stopped = not _fill(order, split, merger, pool, stop, progress) or outcome.stopped
     if {"train", "test"} <= outcome.mergers.keys():

@@ -52,6 +52,8 @@ def summarise(outcome: Outcome) -> dict[str, Any]:
         "world_id": outcome.world_id,
         "graph_digest": outcome.digest,
         "seed": outcome.order.seed,
+        "series": outcome.order.series,
+        "only": outcome.order.only or "",
         "wanted": wanted,
         "forms": len(forms),
         "shortfall": wanted - len(forms),
@@ -165,6 +167,11 @@ def _sample(question: Question) -> str:
     return f"{head}: {question.text} — *{question.answer}*"
 
 
+def _files(outcome: Outcome) -> str:
+    sides = " and ".join(f"`{split}.jsonl`" for split in outcome.mergers)
+    return f"{sides} (no entity, subgraph node or subgraph shape in common)" if len(outcome.mergers) > 1 else sides
+
+
 def card(summary: Mapping[str, Any], outcome: Outcome, graph: GraphView) -> str:
     """The data-set card: what it is, how it was made, what binds its users."""
     manifest = getattr(graph, "manifest", None)
@@ -183,13 +190,14 @@ task_categories:
 forms over a knowledge graph (SailorFog-QA-V2 style: subgraphs by random walk, focus spread over orbits, uncertainty
 injected and labelled, every answer verified to be the only one in the whole graph).
 
-- **Files**: `train.jsonl`, `test.jsonl` (no entity, subgraph node or subgraph shape in common),
-  `subgraphs.jsonl`, `rejected.parquet`, `report.md`.
+- **Files**: {_files(outcome)}, `subgraphs.jsonl`, `rejected.parquet`, `report.md`.
 - **Fields**: `text`, `answer`, `aliases` (other accepted forms), `clues` (the logical form), `evidence` (stored
   sentence and URL of every clue), `uncertainty`, `difficulty`, `distractors` (false, mentioned as hearsay).
 - **Counts**: {json.dumps(summary["by_kind"])}; uncertainty {json.dumps(summary["by_uncertainty"])}.
 - **Rejected candidates**: {json.dumps(summary["rejected"])}.
-- **Made from** graph {summary["graph_digest"][:16]}, seed {summary["seed"]}; the same command gives the same bytes.
+- **Made from** graph {summary["graph_digest"][:16]}, seed {summary["seed"]}, series {summary["series"]}, \
+{"beside what was known" if outcome.order.known else "nothing known before"}, \
+{"only what the tools bring up" if outcome.looked_up else "not looked up"}; the same command gives the same bytes.
 
 ## Licences of the sources
 

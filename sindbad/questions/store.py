@@ -31,7 +31,10 @@ def _save(path: str | Path, records: Iterable[dict[str, Any]]) -> None:
 def load_questions(path: str | Path) -> list[Question]:
     """Inverse of :func:`save_questions`. Corrupt if a line is no question."""
     questions = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+    # Not `splitlines`: a text may hold U+2028 and its like, which end no line of JSONL.
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").split("\n"), 1):
+        if not line.strip():
+            continue
         try:
             questions.append(Question.from_record(json.loads(line)))
         except (ValueError, TypeError, KeyError) as error:

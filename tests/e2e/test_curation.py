@@ -19,7 +19,7 @@ from pipelines.stages.rl import train
 from sindbad.cli.questions import app as questions
 from sindbad.cli.train import app
 from sindbad.curation.outcomes import oldest_weights
-from sindbad.curation.runs import attempts, find_stage
+from sindbad.curation.runs import attempts, find_stage, tally_of
 from sindbad.curation.state import Outcome
 from sindbad.demo.sampler import sample_question
 from sindbad.demo.world import build_world
@@ -133,6 +133,10 @@ def test_train_grpo_profiles_its_pool_first_then_samples_it_and_lets_it_grow_whi
     assert joined == set(state.extended)
     assert all("-train-0s" in name for name in joined), "not of a series of the run that was named"
     assert list(attempts(run / "trajectories" / "policy" / "background"))
+    stored = run / "trajectories" / "policy"
+    assert sorted(path.name for path in stored.glob("step-*")) == [f"step-{number:05d}" for number in range(8)]
+    newest, all_of_them = tally_of(stored, curated.questions(), 2)[0], tally_of(stored, curated.questions())[0]
+    assert newest.judged == all_of_them.judged - 6 * 8
 
 
 @pytest.mark.slow

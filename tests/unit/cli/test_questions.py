@@ -52,6 +52,28 @@ def test_a_wrong_option_is_one_sentence_and_makes_nothing(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("beside", "said"), [(("--mix", "count:2=1"), "--config holds --mix"), (("--structural",), "holds --structural")]
+)
+def test_an_option_that_the_configuration_would_hide_is_refused(
+    tmp_path: Path, beside: tuple[str, ...], said: str
+) -> None:
+    (tmp_path / "c.yaml").write_text("{}")
+    words = [
+        "--graph",
+        str(tmp_path),
+        "--out",
+        str(tmp_path / "out"),
+        "--count",
+        "3",
+        "--config",
+        str(tmp_path / "c.yaml"),
+    ]
+    done = CliRunner().invoke(app, ["questions", "make", *words, *beside])
+    assert isinstance(done.exception, InvalidInput), done.output
+    assert said in done.exception.message
+
+
 def test_with_an_index_only_what_the_tools_bring_up_is_kept(tmp_path: Path) -> None:
     world = build_world(11, 60)
     pages = [page for language in ("en", "ar") for page in world.pages(language)]

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -13,9 +14,16 @@ import yaml
 from typer.testing import CliRunner
 
 from sindbad.agent import store
+from sindbad.agent.trajectory import Trajectory
 from sindbad.cli import evaluate, merge, train
+from sindbad.cli.train_questions import question_source
 from sindbad.demo.tokenizer import save_tokenizer
+from sindbad.errors import SindbadError
+from sindbad.training.configuration import RunPaths
+from sindbad.training.recipe import GRPOStage
+from sindbad.training.rollout import Ticket
 from sindbad.weights import WeightStore
+from tests.unit.curation.making import ENGLISH
 from tests.unit.training.conftest import random_trajectory, tiny_model
 
 RECIPES = Path(__file__).parents[3] / "recipes"
@@ -45,6 +53,28 @@ def test_an_ambiguous_stage_and_a_missing_model_are_said_in_one_line() -> None:
     code, output = run("train", "sft", "--recipe", RECIPES / "hala.yaml", "--stage", "translator")
     assert code == 1
     assert "SINDBAD_SHARED" in output
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"background": {}}, "without a curator"),
+        ({"synthesis": {"graph": "g", "made": "m"}}, "without a curator"),
+        ({"curator": {}, "synthesis": {"graph": "g", "made": "m"}}, "nobody to measure"),
+        ({"curator": {}, "background": {}, "synthesis": {"graph": "g", "made": "m"}}, "--out folder of a finished"),
+    ],
+)
+async def test_what_runs_beside_a_learner_needs_a_curator_and_is_checked_before_it_begins(
+    tmp_path: Path, given: dict[str, Any], said: str
+) -> None:
+    stage = GRPOStage.model_validate({"kind": "grpo", "name": "rl", "model": "m", "questions": "q", **given})
+
+    async def episode(ticket: Ticket) -> Trajectory:
+        raise AssertionError("nothing is sampled")
+
+    with pytest.raises(SindbadError, match=said):
+        async with question_source(stage, [ENGLISH], RunPaths.under(tmp_path, "rl"), tmp_path, episode):
+            pass
 
 
 def test_resolving_a_recipe_loads_neither_torch_nor_transformers() -> None:

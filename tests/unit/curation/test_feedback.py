@@ -15,6 +15,7 @@ from sindbad.curation.feedback import DemandConfig, FailureTally, QuestionCell, 
 from sindbad.curation.state import CuratorConfig, Outcome
 from sindbad.curation.targeted import TargetedConfig, TargetedSynthesis, chosen, named_anew
 from sindbad.curation.taxonomy import FailureClass
+from sindbad.errors import DeadlineExceeded
 from sindbad.graph.knowledge import KnowledgeGraph
 from sindbad.languages import get_pack
 from sindbad.questions.demand import Demand
@@ -171,6 +172,32 @@ async def test_a_refresh_asks_for_what_failed_since_and_training_goes_on_meanwhi
         assert 0 < len(curator.joined) <= 6
         assert curator.state.last_change is not None
         assert curator.state.last_change.details["demand"]["wants"]
+
+
+async def test_a_demand_that_cannot_be_met_this_time_is_told_and_the_next_refresh_asks_again(tmp_path: Path) -> None:
+    said, asked = list[str](), list[int]()
+
+    def generate(demand: Demand, seed: int) -> list[Question]:
+        asked.append(seed)
+        if len(asked) == 1:
+            raise DeadlineExceeded("no questions within 1 s")
+        return [replace(ENGLISH, question_id="new", text="Another question?")]
+
+    with Curator([ENGLISH.question_id], CuratorConfig(), tmp_path / "j.jsonl") as curator:
+        curator.profile([Outcome(ENGLISH.question_id, 4, 2)])
+        config = TargetedConfig(demand=DemandConfig(min_attempts=1))
+        async with TargetedSynthesis(curator, lambda _: ENGLISH, generate, config, say=said.append) as synthesis:
+            for turn in (1, 2):
+                curator.next_batch(1, step=turn)
+                synthesis.observe([attempt(ENGLISH, said="?", name=f"t{turn}")])
+                curator.refresh("manual")
+                synthesis.observe([])
+                async with asyncio.timeout(5):
+                    while len(said) < turn:  # noqa: ASYNC110 - it waits for a thread's work
+                        await asyncio.sleep(0.005)
+    assert said[0] == "no new questions this time: no questions within 1 s"
+    assert said[1].startswith("1 new questions joined D")
+    assert len(set(asked)) == 2
 
 
 async def test_a_generator_that_fails_ends_synthesis_and_nothing_else(tmp_path: Path) -> None:

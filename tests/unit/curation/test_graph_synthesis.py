@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return root / "graph", root / "made"
 
 
-def config(made: tuple[Path, Path], **more: float) -> GraphSynthesisConfig:
+def config(made: tuple[Path, Path], **more: object) -> GraphSynthesisConfig:
     return GraphSynthesisConfig.model_validate({"graph": made[0], "made": made[1], "questions": 12, **more})
 
 
@@ -58,22 +59,38 @@ def test_what_is_made_follows_the_demand_is_new_and_leaves_the_test_entities_alo
         near.add(item.question_id, statements_of(item))
     assert not [item for item in first if near.find(statements_of(item))]
     assert not entities(first) & entities(held_out)
+    assert not {item.subgraph_hash for item in first} & {item.subgraph_hash for item in held_out}
     assert not {item.question_id for item in first} & {item.question_id for item in known}
     known += first
     second = list(generate(COUNTS, 8))
     assert second
     assert not {item.text for item in second} & {item.text for item in first}
-    assert json.loads((tmp_path / "000008" / "made" / "run.json").read_text())["series"] == 8
+    run_file = json.loads((tmp_path / "000008" / "made" / "run.json").read_text())
+    assert (run_file["series"], run_file["seed"], run_file["test_share"]) == (9, 4, 0.2)  # the run itself is series 0
 
 
 def test_graph_and_run_must_be_there_and_belong_together(made: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match=r"synthesis\.made is the --out folder"):
+    with pytest.raises(NotFound, match="--out folder of a finished"):
         GraphGenerator(config((made[0], tmp_path)), list, tmp_path)
     save_graph(film_graph(300), tmp_path / "other")
     with pytest.raises(InvalidInput, match="from another graph"):
         GraphGenerator(config((tmp_path / "other", made[1])), list, tmp_path)
     (tmp_path / "run.json").write_text("[]")
-    with pytest.raises(InvalidInput, match="is no run of"):
+    with pytest.raises(InvalidInput, match="holds no run of"):
+        GraphGenerator(config((made[0], tmp_path)), list, tmp_path)
+    with pytest.raises(NotFound, match=r"synthesis\.index"):
+        GraphGenerator(config(made, index=tmp_path / "index"), list, tmp_path)
+    asked = [replace(item, world_id="elsewhere") for item in load_questions(made[1] / "train.jsonl")]
+    with pytest.raises(InvalidInput, match="asks about elsewhere"):
+        GraphGenerator(config(made), lambda: asked, tmp_path)
+
+
+def test_what_was_looked_up_is_looked_up_again(made: tuple[Path, Path], tmp_path: Path) -> None:
+    for name in ("run.json", "summary.json"):
+        (tmp_path / name).write_bytes((made[1] / name).read_bytes())
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    (tmp_path / "summary.json").write_text(json.dumps({**summary, "looked_up": True}))
+    with pytest.raises(InvalidInput, match="name the index"):
         GraphGenerator(config((made[0], tmp_path)), list, tmp_path)
 
 
@@ -103,8 +120,7 @@ def test_a_demand_that_takes_too_long_or_a_stage_that_ends_ends_the_command(
 
 def test_a_failure_is_told_with_the_commands_last_lines(made: tuple[Path, Path], tmp_path: Path) -> None:
     generate = GraphGenerator(config(made), list, tmp_path)
-    run_file = made[1] / "run.json"
-    assert run_file.exists()
-    generate._run["settings"] = {"excerp": {}}
-    with pytest.raises(SindbadError, match="did you mean 'excerpt'"):
-        generate(COUNTS, 1)
+    demand = Demand((Want("count", 2),), share=1.0)
+    object.__setattr__(demand, "share", "much")
+    with pytest.raises(SindbadError, match="no demand of `sindbad curate demand`"):
+        generate(demand, 1)

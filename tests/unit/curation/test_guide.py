@@ -11,6 +11,7 @@ import yaml
 
 from pipelines.stages.rl import RLSettings
 from sindbad.cli.curate import app
+from sindbad.curation.graph_synthesis import GraphSynthesisConfig
 from sindbad.curation.taxonomy import FailureClass
 
 GUIDE = (Path(__file__).resolve().parents[3] / "docs/curation.md").read_text("utf-8")
@@ -18,7 +19,8 @@ COMMANDS = re.findall(r"^\$ sindbad curate ([^#\n]+)", GUIDE, flags=re.MULTILINE
 
 
 def test_the_settings_in_the_guide_are_taken() -> None:
-    (block,) = re.findall(r"```yaml\n(.*?)```", GUIDE, flags=re.DOTALL)
+    block, of_a_graph = re.findall(r"```yaml\n(.*?)```", GUIDE, flags=re.DOTALL)
+    assert GraphSynthesisConfig.model_validate(yaml.safe_load(of_a_graph)["synthesis"]).questions == 40
     shown = yaml.safe_load(block)["rl_sim"]["settings"]
     settings = RLSettings.model_validate({"grpo": {}, "crew": {"agent": {}}, **shown})
     assert settings.background is not None

@@ -286,6 +286,22 @@ def test_countries_have_borders_capitals_and_arabic_names(tmp_path: Path) -> Non
     assert not (tmp_path / "g" / PAGES).exists()
 
 
+@pytest.mark.slow
+def test_all_real_data_join_in_one_graph(tmp_path: Path) -> None:
+    manifest = import_graph(REAL_IMPORTERS["all"](shared("data")), tmp_path / "g")
+    assert manifest.edges > 280_000
+    graph, pages = open_graph(tmp_path / "g"), pages_of(tmp_path / "g")
+    edges = list(graph.edges)
+    for edge in edges[:: len(edges) // 2_000]:
+        check_sources(graph.entity(edge.subject).names, edge.sources, pages)
+    (france,) = [one for one in graph.entities if one.names.get("en") == "France" and one.entity_type == "country"]
+    around = {edge.relation for edge in edges if france.entity_id in (edge.subject, edge.object)}
+    assert {"borders", "capital", "P27", "P530", "links_to"} <= around, "countries, CoDEx and Wikispeedia meet in it"
+    values = {value.name for value in graph.attributes(france.entity_id)}
+    assert {"area", "population", "life_expectancy"} <= values, "the factbook's among them"
+    assert {"won", "directed_by", "discovered_by"} <= {edge.relation for edge in edges}, "prizes, MetaQA, elements"
+
+
 def test_types_of_wikidata_are_grouped_into_few() -> None:
     wanted = {
         "human": "person",

@@ -148,6 +148,40 @@ def test_a_folder_belongs_to_its_settings_and_may_grow(
     assert more["train.jsonl"].startswith(files["train.jsonl"])
 
 
+@pytest.mark.slow
+def test_more_like_a_run_leaves_its_test_side_alone(
+    folder: Path, whole: tuple[Order, dict[str, bytes]], tmp_path: Path
+) -> None:
+    asked, _ = whole
+    words = ["questions", "make", "--graph", str(folder), "--like", str(asked.out), "--only", "train", "--workers", "1"]
+    out = tmp_path / "more"
+    done = CliRunner().invoke(app, [*words, "--out", str(out), "--count", "25"])
+    assert done.exit_code == 0, done.output
+    more, test = load_questions(out / "train.jsonl"), load_questions(asked.out / "test.jsonl")
+    assert more
+    assert not (out / "test.jsonl").exists()
+    names = {name for item in test for _, name in item.solution}
+    assert not names & {name for item in more for _, name in item.solution}
+    assert not {item.subgraph_hash for item in test} & {item.subgraph_hash for item in more}
+    before = {item.question_id for item in load_questions(asked.out / "train.jsonl")}
+    assert not before & {item.question_id for item in more}
+    other = CliRunner().invoke(app, [*words[:-4], "--workers", "1", "--out", str(out), "--count", "25"])
+    assert isinstance(other.exception, InvalidInput), "a folder of one side alone was extended by the other"
+    refused = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "x"), "--count", "25", "--seed", "9"])
+    assert isinstance(refused.exception, InvalidInput)
+    assert "--like holds --seed" in refused.exception.message
+
+
+@pytest.mark.slow
+def test_small_subgraphs_that_look_alike_on_both_sides_do_not_end_a_run(folder: Path, tmp_path: Path) -> None:
+    small = MakingConfig(excerpt=ExcerptConfig(min_nodes=3, max_nodes=4))
+    asked = Order(folder, tmp_path / "out", 60, small, seed=4, test_share=0.2, workers=1)
+    outcome = run(asked, stop=lambda: False, progress=lambda *_: None)
+    sides = [{item.subgraph_hash for item in outcome.questions(split)} for split in ("train", "test")]
+    assert all(sides)
+    assert not sides[0] & sides[1]
+
+
 def test_a_torn_batch_is_named(tmp_path: Path) -> None:
     (tmp_path / "train-000000.json").write_text('{"number": 0')
     with pytest.raises(Corrupt, match="train-000000"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,9 @@ from sindbad.questions.store import save_rejected
 def test_questions_survive_the_file(uncertain: SynthesisReport, tmp_path: Path) -> None:
     save_questions(tmp_path / "q.jsonl", uncertain.questions)
     assert load_questions(tmp_path / "q.jsonl") == uncertain.questions
+    odd = [replace(uncertain.questions[0], text="One\u2028line\u0085of text?")]  # ends a line for str.splitlines
+    save_questions(tmp_path / "odd.jsonl", odd)
+    assert load_questions(tmp_path / "odd.jsonl") == odd
     save_rejected(tmp_path / "r.jsonl", uncertain.rejected)
     assert len((tmp_path / "r.jsonl").read_text().splitlines()) == len(uncertain.rejected)
 

@@ -111,7 +111,7 @@ def log(run: Run = DEMO, stage: StageName = None, json_file: JsonFile = None) ->
     try:
         found = DataSetStore(run / DATASETS).log()
     except SindbadError as error:
-        fail(error.message)
+        fail(error)
     chosen = [item for item in found if stage in (None, item.stage, item.writer)]
     if not chosen:
         fail(f"there is no data set below {run / DATASETS}" + (f" of stage {stage}" if stage else ""))
@@ -136,7 +136,7 @@ def export(
     try:
         data = DataSetStore(run / DATASETS).load(version)
     except SindbadError as error:
-        fail(error.message)
+        fail(error)
     wanted = set(data.active)
     chosen = [question for question in data.questions if not active or question.question_id in wanted]
     save_questions(out, chosen)
@@ -157,7 +157,7 @@ def refresh(run: Run = DEMO, stage: StageName = None, questions: QuestionFiles =
                 f"{len(curator.active)} active of {len(curator.state.pool)}"
             )
     except SindbadError as error:
-        fail(error.message)
+        fail(error)
 
 
 @app.command()
@@ -178,7 +178,7 @@ def extend(
             joined = curator.extend(load_questions(new), reason=reason)
             typer.echo(f"{chosen.stage}: {joined} questions joined, D holds {len(curator.state.pool)}")
     except (SindbadError, FileNotFoundError) as error:
-        fail(str(error))
+        fail(error if isinstance(error, SindbadError) else str(error))
 
 
 def _stage(run: Path, stage: str | None) -> CuratedStage:
@@ -210,7 +210,7 @@ def _tally(
         chosen = _stage(run, stage)
         return tally_of(folder or run / "trajectories" / chosen.writer, _questions(chosen, files), steps)
     except (SindbadError, FileNotFoundError) as error:
-        fail(str(error))
+        fail(error if isinstance(error, SindbadError) else str(error))
 
 
 def _line(item: Manifest) -> tuple[Any, ...]:

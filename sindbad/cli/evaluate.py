@@ -407,7 +407,7 @@ def _finish(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
     except SindbadError as error:
-        fail(f"{error.message} [{error.reason}]")
+        fail(error)
     except KeyboardInterrupt:
         typer.echo("interrupted; what was finished is kept, and the same command goes on", err=True)
         raise typer.Exit(INTERRUPTED) from None
@@ -419,7 +419,7 @@ def _guarded(work: Any) -> None:
     try:
         work()
     except SindbadError as error:
-        fail(f"{error.message} [{error.reason}]")
+        fail(error)
 
 
 def _tell(

@@ -95,7 +95,7 @@ def harness(
             runs.append(run)
             _tell_data(run.data)
     except SindbadError as error:
-        fail(f"{error.message} [{error.reason}]")
+        fail(error)
     except KeyboardInterrupt:
         typer.echo("interrupted; the harness was ended", err=True)
         raise typer.Exit(INTERRUPTED) from None

@@ -47,7 +47,7 @@ def gap(
         folder, asked = existing(tokenizer or Path(chosen.model)), existing(questions or Path(chosen.questions))
         found = asyncio.run(_measure(chosen, folder, asked, run, count))
     except SindbadError as error:
-        fail(error.message)
+        fail(error)
     typer.echo(_told(found))
     write_json(json_file or run / "gaps" / f"{chosen.name}.json", found.to_record())
 

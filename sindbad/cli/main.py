@@ -11,6 +11,7 @@ from sindbad.cli import (
     ask,
     coldstart,
     corpus,
+    corpus_pairs,
     curate,
     demo,
     evaluate,
@@ -44,6 +45,7 @@ app.command()(pipeline.report)
 app.command()(merge.merge)
 app.command()(quantize.quantize)
 app.add_typer(coldstart.app, name="coldstart")
+corpus_pairs.register(corpus.app)
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(train.app, name="train")
 app.add_typer(curate.app, name="curate")
@@ -65,12 +67,13 @@ def version() -> None:
 
 def main() -> None:
     """Entry point: Sindbad's errors and the system's become one line, and exit code 1."""
+    from sindbad.cli.failing import told
     from sindbad.errors import SindbadError
 
     try:
         app()
     except SindbadError as error:
-        typer.echo(f"sindbad: {error.message} [{error.reason}]", err=True)
+        typer.echo(f"sindbad: {told(error)}", err=True)
         sys.exit(1)
     except OSError as error:  # a full disk, a folder that may not be written, a file that is none
         typer.echo(f"sindbad: {error.filename or 'the system'}: {error.strerror or error}", err=True)

@@ -109,7 +109,7 @@ def quantize(
 
         page = write_reports(report, agreement, out / "report", name=model.resolve().name)
     except SindbadError as error:
-        fail(error.message)
+        fail(error)
     typer.echo(f"wrote {out}; report: {page} (and .json, .html)")
 
 

@@ -36,7 +36,7 @@ def up(only: Only = None, run: Run = DEMO, services: ServicesFile = None, detach
         else:
             serve_forever(run, specs, on_live=_show)
     except SindbadError as error:
-        fail(error.message)
+        fail(error)
 
 
 def down(run: Run = DEMO, seconds: Annotated[float, typer.Option(help="How long to wait for it.")] = 40.0) -> None:
@@ -73,7 +73,7 @@ def status(
     try:
         entries = [{"address": one} for one in address] if address else _entries(read_registry(run))
     except SindbadError as error:
-        fail(error.message)
+        fail(error)
     rows = asyncio.run(_ask_all(entries))
     typer.echo(json.dumps(rows, indent=2) if as_json else "\n".join(_row(row) for row in rows))
     if any(row["health"] == "no answer" for row in rows):

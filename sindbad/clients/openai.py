@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     import aiohttp
 
 LONGEST_REPLY_BYTES = 8 * 1024 * 1024
+NO_TEXT = "NO_TEXT"
+"""Reason of the failure where a reply is as it should be, but for words."""
 PAUSES = Backoff(first_seconds=0.2, longest_seconds=20.0)
 
 
@@ -94,7 +96,7 @@ class ChatCompletions:
         return await self.chat([{"role": "user", "content": prompt}], max_tokens=max_tokens)
 
     async def chat(self, messages: Sequence[Mapping[str, str]], *, max_tokens: int = 512) -> str:
-        """The assistant's text. Raises as :meth:`ask` does."""
+        """The assistant's text. Raises as :meth:`ask` does; EngineFailure/NO_TEXT where the reply holds none."""
         return _text(await self.ask(messages, max_tokens=max_tokens))
 
     async def ask(
@@ -180,7 +182,7 @@ def _text(reply: Any) -> str:
     try:
         text = reply["choices"][0]["message"]["content"]
     except (KeyError, IndexError, TypeError) as error:
-        raise EngineFailure("the endpoint's reply holds no choices[0].message.content") from error
+        raise EngineFailure("the endpoint's reply holds no choices[0].message.content", reason=NO_TEXT) from error
     if not isinstance(text, str):
-        raise EngineFailure("the endpoint's reply holds no text; is it a model that calls tools?")
+        raise EngineFailure("the endpoint's reply holds no text; is it a model that calls tools?", reason=NO_TEXT)
     return text

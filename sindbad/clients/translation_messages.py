@@ -46,7 +46,9 @@ def _item(request: TranslationRequest) -> translator_pb2.TranslationItem:
 
 def turn_message(turn: Turn) -> translator_pb2.Turn:
     """One turn."""
-    return translator_pb2.Turn(role=turn.role, content=turn.content, metadata=turn.metadata, keep=turn.keep)
+    return translator_pb2.Turn(
+        role=turn.role, content=turn.content, metadata=turn.metadata, keep=turn.keep, kept=turn.kept
+    )
 
 
 def requests_of(message: translator_pb2.TranslateItemsRequest) -> list[TranslationRequest]:
@@ -69,7 +71,7 @@ def requests_of(message: translator_pb2.TranslateItemsRequest) -> list[Translati
 
 
 def _turn(message: translator_pb2.Turn) -> Turn:
-    return Turn(message.role, message.content, dict(message.metadata), message.keep)
+    return Turn(message.role, message.content, dict(message.metadata), message.keep, tuple(message.kept))
 
 
 # -- outcomes ----------------------------------------------------------------------------------------------------------

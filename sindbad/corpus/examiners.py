@@ -16,10 +16,10 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sindbad.clients.openai import TextModel
+from sindbad.clients.openai import NO_TEXT, TextModel
 from sindbad.corpus.filters import Pair, Score, prose
 from sindbad.corpus.licences import obligations
-from sindbad.errors import InvalidInput
+from sindbad.errors import EngineFailure, InvalidInput
 from sindbad.translation.judges import JUDGE_PROMPT, PairJudge, Verdict, parse_verdict
 from sindbad.translation.prompts import language_name
 from sindbad.translation.protocol import TextTranslator
@@ -39,7 +39,7 @@ class Examiner(Protocol):
         ...
 
     async def score(self, pairs: Sequence[Pair]) -> list[Score]:
-        """One score a pair, in order. Raises what its engine raises."""
+        """One score a pair, in order. Raises what its engine raises; InvalidInput means these pairs, and no others."""
         ...
 
 
@@ -113,7 +113,12 @@ class EndpointJudge:
 
     async def _one(self, text: str, translation: str) -> Verdict:
         asked = JUDGE_PROMPT.format(text=text, translation=translation, **self._names)
-        return parse_verdict(await self._model.reply(asked, max_tokens=16))
+        try:
+            return parse_verdict(await self._model.reply(asked, max_tokens=16))
+        except EngineFailure as error:
+            if error.reason != NO_TEXT:
+                raise
+            return parse_verdict("")
 
 
 class QualityEstimator(Protocol):
@@ -205,7 +210,7 @@ class SequenceRegressionEstimator:
 
             model = AutoModelForSequenceClassification.from_pretrained(str(self.model_dir), local_files_only=True)
             if model.config.num_labels != 1:
-                raise InvalidInput(f"{self.model_dir} has {model.config.num_labels} outputs; an estimator has one")
+                raise EngineFailure(f"{self.model_dir} has {model.config.num_labels} outputs; an estimator has one")
             tokenizer = AutoTokenizer.from_pretrained(str(self.model_dir), local_files_only=True)
             self._loaded = (model.eval(), tokenizer)
         return self._loaded

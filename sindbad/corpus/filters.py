@@ -3,6 +3,7 @@
 A filter measures one number and keeps what lies inside its bounds; so a threshold can be changed after the fact, and
 the ledger's scores say what another one would have kept. What is protected (code, URLs, mathematics) is taken out
 before scripts, lengths and languages are measured; numbers are compared by value, because "٣" and "3" are the same.
+What stays in the source language on purpose (``Pair.kept``) is taken out of both texts before anything is measured.
 
 Covered here: what needs the text alone. What needs a model (round trip, judge, quality estimation) is in
 :mod:`sindbad.corpus.examiners`, duplicates between rows in :mod:`sindbad.corpus.duplicates`.
@@ -15,7 +16,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -73,7 +74,8 @@ class Pair:
     """A source and its translation, with the languages and the glossary that was in force.
 
     ``answer`` and ``source_answer``: in a conversation, the reply to this message, translated and as it was; a
-    "translation" that consists of its reply is suspect.
+    "translation" that consists of its reply is suspect. ``kept``: what stands in both texts in the source language on
+    purpose, because a task asks to transform it ("fix the grammar of …"); it is never judged.
     """
 
     source: str
@@ -83,6 +85,29 @@ class Pair:
     glossary: Glossary | None = None
     answer: str = ""
     source_answer: str = ""
+    kept: tuple[str, ...] = ()
+
+    def rest(self) -> Pair:
+        """Itself without ``kept``: what there is to judge."""
+        if not self.kept:
+            return self
+        source, target = (_without(text, self.kept) for text in (self.source, self.target))
+        return replace(self, source=source, target=target, kept=())
+
+
+def _without(text: str, parts: Sequence[str]) -> str:
+    """``text`` without one occurrence of each part, as a word of its own where there is one."""
+    for part in parts:
+        found = re.search(rf"(?<!\w){re.escape(part)}(?!\w)", text) or re.search(re.escape(part), text)
+        if found:
+            text = text[: found.start()] + " " + text[found.end() :]
+    return text
+
+
+def judged_parts(pairs: Sequence[Pair]) -> list[Pair]:
+    """What there is to judge of ``pairs``: without what is kept, and without those of which nothing else is left."""
+    both = ((pair, pair.rest()) for pair in pairs)
+    return [rest for pair, rest in both if not pair.kept or any(map(str.isalnum, rest.source + rest.target))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +148,7 @@ class Filter:
 
     def check(self, pair: Pair, settings: FilterSettings | None = None) -> Reason | None:
         """Keep (None), or the reason."""
-        found = self.score(pair, settings or FilterSettings())
+        found = self.score(pair.rest(), settings or FilterSettings())
         if not found.reason:
             return None
         return Reason(found.name, f"{found.value:.3g} outside {found.low:.3g} to {found.high:.3g}")
@@ -302,8 +327,8 @@ class Verdict:
 
 def judge(pair: Pair, settings: FilterSettings | None = None, filters: Sequence[Filter] = DEFAULT_FILTERS) -> Verdict:
     """Run every filter (all scores are recorded, also after the first reason)."""
-    chosen = settings or FilterSettings()
-    scores = tuple(one.score(pair, chosen) for one in filters if one.name not in chosen.without)
+    chosen, rest = settings or FilterSettings(), pair.rest()
+    scores = tuple(one.score(rest, chosen) for one in filters if one.name not in chosen.without)
     return Verdict(next((score.reason for score in scores if score.reason), ""), scores)
 
 
@@ -312,7 +337,7 @@ def judge_all(
 ) -> Verdict:
     """The verdict on a conversation: for every filter the score of its worst message; a reason anywhere is a reason."""
     worst: dict[str, Score] = {}
-    for pair in pairs:
+    for pair in judged_parts(pairs):
         for score in judge(pair, settings, filters).scores:
             worst[score.name] = _worse(worst.get(score.name), score)
     scores = tuple(worst.values())

@@ -7,10 +7,11 @@ A record comes out whole or not at all: same message count, roles and order (pap
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from sindbad.corpus.records import InstructionRecord
+from sindbad.translation.content import kept_by_rule
 from sindbad.translation.glossary import Glossary
 from sindbad.translation.protocol import (
     RequestTranslator,
@@ -24,7 +25,11 @@ from sindbad.translation.protocol import (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a record. ``contents``: one text a message, () when rejected; ``reason`` is "" when accepted."""
+    """What became of a record. ``contents``: one text a message, () when rejected; ``reason`` is "" when accepted.
+
+    ``kept``: for each message what of it stayed in the source language because a task asks to transform it; () for a
+    record without such a task.
+    """
 
     contents: tuple[str, ...]
     reason: str = ""
@@ -34,6 +39,7 @@ class Outcome:
     model_version: int = -1
     notes: tuple[str, ...] = ()
     segments: tuple[SegmentAttempt, ...] = ()
+    kept: tuple[tuple[str, ...], ...] = ()
 
     @property
     def finish_reason(self) -> str:
@@ -50,14 +56,26 @@ class RecordTranslator(Protocol):
         ...
 
 
-class ByMessage:
-    """Each message for itself, through ``TextTranslator``: for models that know sentences, not conversations."""
+class MessageTranslator(TextTranslator, RequestTranslator, Protocol):
+    """Translates texts, and conversations: the local translator and the service's client alike."""
 
-    def __init__(self, translator: TextTranslator, *, source: str = "en", target: str = "ar") -> None:
+
+class ByMessage:
+    """Each message for itself, through ``TextTranslator``: for models that know sentences, not conversations.
+
+    A record with a task about its own text ("fix the grammar of …") goes as a conversation, whatever the model knows:
+    what of an answer stays in the source language hangs on its question.
+    """
+
+    def __init__(self, translator: MessageTranslator, *, source: str = "en", target: str = "ar") -> None:
         self._translator, self._source, self._target = translator, source, target
+        self._whole = ByConversation(translator, source=source, target=target)
 
     async def translate(self, record: InstructionRecord, glossary: Glossary | None, seed: int) -> Outcome:
-        """See :class:`RecordTranslator`; ``seed`` is not used: what is retried here is asked for as before."""
+        """See :class:`RecordTranslator`; messages are asked for as before when they are retried, whatever ``seed``."""
+        users = (message.content for message in record.messages if message.role == "user")
+        if any(kept_by_rule(text, self._source).ranges for text in users):
+            return await self._whole.translate(record, glossary, seed)
         texts = list(dict.fromkeys(message.content for message in record.messages if message.content.strip()))
         found = await self._translator.translate(
             texts, source=self._source, target=self._target, glossary=glossary
@@ -86,7 +104,9 @@ class ByConversation:
         reason = "" if found.accepted else found.reason or "rejected"
         if not reason and [turn.role for turn in found.turns] != [turn.role for turn in turns]:
             reason = "roles: the conversation came back with other turns"
-        return _outcome(() if reason else tuple(turn.content for turn in found.turns), reason, [found])
+        outcome = _outcome(() if reason else tuple(turn.content for turn in found.turns), reason, [found])
+        kept = any(turn.kept for turn in found.turns) and not reason
+        return replace(outcome, kept=tuple(turn.kept for turn in found.turns)) if kept else outcome
 
 
 def _outcome(contents: tuple[str, ...], reason: str, found: Sequence[Translation]) -> Outcome:

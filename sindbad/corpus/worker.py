@@ -3,8 +3,9 @@
 The next shard is claimed and read as soon as every row of the last one is on its way, however many shards still wait
 for a slow row: the engine never drains at a shard's end, nor in a round that asks for few rows of many shards. What a
 kill loses is what was in flight and fewer than two unwritten batches; whoever claims the shard next asks for exactly
-those rows again. A row that the engine calls invalid is a rejected attempt; an engine that is away is waited for; one
-that fails ends the worker, because an engine that died does not come back by being asked again.
+those rows again. A row that an engine calls invalid, or does not answer in time while it answers others, is a rejected
+attempt, the translator's engine and the examiners' alike; an engine that is away is waited for; one that fails ends the
+worker, because an engine that died does not come back by being asked again.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import platform
+import re
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import ParamSpec, TypeVar
@@ -25,19 +28,21 @@ from typing import ParamSpec, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from sindbad.corpus.examiners import Examiner
-from sindbad.corpus.filters import Pair, Score, Verdict, judge_all
+from sindbad.corpus.filters import Pair, Score, Verdict, judge_all, judged_parts
 from sindbad.corpus.job import GlossaryOf, Job, Round, Todo, no_glossary
 from sindbad.corpus.leases import Lease, LeaseBook
 from sindbad.corpus.ledger import Attempt
 from sindbad.corpus.records import InstructionRecord, Message
 from sindbad.corpus.translators import Outcome, RecordTranslator
-from sindbad.errors import InvalidInput, SindbadError
+from sindbad.errors import DeadlineExceeded, InvalidInput, SindbadError, Unavailable
 from sindbad.translation.glossary import Glossary
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 P = ParamSpec("P")
 Progress = Callable[[Attempt], None]
+_TRANSLATOR = "the translator"
+_KEPT = re.compile(r"kept: turn (\d+): (.*)", re.DOTALL)
 
 
 class WorkerSettings(BaseModel):
@@ -54,7 +59,7 @@ class WorkerSettings(BaseModel):
     lease_seconds: float = Field(default=60.0, gt=0.0)
     """How long a shard stays with a worker that says nothing."""
     engine_patience_seconds: float = Field(default=600.0, gt=0.0)
-    """How long an engine may be away before the worker gives up."""
+    """How long an engine may be away, or answer nobody in time, before the worker gives up."""
     poll_seconds: float = Field(default=1.0, gt=0.0)
     """Pause between looks at shards that others hold."""
 
@@ -127,6 +132,7 @@ class Worker:
         self._slots = asyncio.Semaphore(self.settings.in_flight)
         self._open: dict[int, _Open] = {}
         self._alive, self._waiting = time.monotonic(), False
+        self._late: Counter[str] = Counter()  # by engine: rows in succession that had no answer in time
         self._failure: Exception | None = None
 
     async def run(self, current: Round) -> Tally:
@@ -274,8 +280,12 @@ class Worker:
                 return
             shard.parts += 1
             name = f"{shard.lease.epoch:06d}-{self.name}-{shard.parts:05d}"
+            writing = asyncio.ensure_future(asyncio.to_thread(self.job.write_part, current, shard.number, name, batch))
             try:
-                await asyncio.shield(asyncio.to_thread(self.job.write_part, current, shard.number, name, batch))
+                await asyncio.shield(writing)
+            except asyncio.CancelledError:
+                await asyncio.wait([writing])  # it is written all the same: whoever comes next must find it
+                raise
             except Exception:
                 shard.buffer = batch + shard.buffer  # tried once more when the shard is given up
                 raise
@@ -288,7 +298,7 @@ class Worker:
         """Translate (unless only the filters changed), judge, and say all about it."""
         started, glossary = time.monotonic(), self.glossary_of(todo.record)
         if todo.again is not None:
-            outcome = Outcome(tuple(message.content for message in todo.again.messages))
+            outcome = Outcome(tuple(message.content for message in todo.again.messages), kept=_kept_of(todo.again))
         else:
             outcome = await self._translated(todo.record, glossary, current.number - 1)
         verdict, stage = Verdict(outcome.reason, ()), "translate"
@@ -303,7 +313,8 @@ class Worker:
             after = record.messages[number + 1 : number + 2] if message.role == "user" else ()
             replied = bool(after) and after[0].role == "assistant"
             reply = (texts[number + 1], after[0].content) if replied else ("", "")
-            found.append(Pair(message.content, text, identity.source, identity.target, glossary, *reply))
+            kept = outcome.kept[number] if outcome.kept else ()
+            found.append(Pair(message.content, text, identity.source, identity.target, glossary, *reply, kept=kept))
         return found
 
     async def _judged(self, pairs: Sequence[Pair]) -> tuple[Verdict, str]:
@@ -311,39 +322,66 @@ class Worker:
         verdict = judge_all(pairs, self.job.spec.filters)
         if verdict.reason:
             return verdict, "filter"
-        scores, reason = list(verdict.scores), ""
-        for examiner in self.examiners:
-            worst = _worst(await self._patiently(partial(examiner.score, pairs)))
+        scores, reason, parts = list(verdict.scores), "", judged_parts(pairs)
+        for examiner in self.examiners if parts else ():
+            worst = await self._examined(examiner, parts)
             scores.append(worst)
             if worst.reason:
                 reason = worst.reason
                 break
         return Verdict(reason, tuple(scores)), "examine" if reason else "filter"
 
+    async def _examined(self, examiner: Examiner, parts: Sequence[Pair]) -> Score:
+        """An examiner's worst score; a row that it cannot be asked about is its rejection, with NaN for a score."""
+        name = re.split(r"\W", examiner.name, maxsplit=1)[0]  # "quality:kiwi>=0.5" scores "quality"
+        try:
+            return _worst(await self._patiently(partial(examiner.score, parts), examiner.name))
+        except InvalidInput as error:
+            return Score(name, math.nan, f"refused: {name}: {error.message}")
+        except DeadlineExceeded as error:
+            return Score(name, math.nan, f"deadline: {name}: {error.message}")
+
     async def _translated(self, record: InstructionRecord, glossary: Glossary | None, seed: int) -> Outcome:
         try:
-            return await self._patiently(lambda: self.translator.translate(record, glossary, seed))
+            return await self._patiently(lambda: self.translator.translate(record, glossary, seed), _TRANSLATOR)
         except InvalidInput as error:  # one row that cannot be asked must not end a job
             return Outcome((), f"refused: {error.message}")
+        except DeadlineExceeded as error:
+            return Outcome((), f"deadline: {error.message}")
 
-    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """The answer; while the engine is away, ask again, until nobody had an answer for the whole patience."""
+    async def _patiently(self, ask: Callable[[], Awaitable[T]], engine: str) -> T:
+        """The answer; while the engine is away, ask again, until nobody had an answer for the whole patience.
+
+        Raises DeadlineExceeded for a slow row. One missed deadline looks alike for a slow row and for an engine that
+        hangs; but a slow row is slow among others that are answered. So a row is only slow as long as there were not
+        more misses in a row than requests can be in flight: every request that shared the engine with an answered one
+        has then missed too. From there on the engine counts as away, and the row is asked again as for any that is.
+        """
         pause = 0.1
         while True:
             try:
                 answer = await ask()
-            except SindbadError as error:
-                away = time.monotonic() - self._alive
-                if not error.retryable or away > self.settings.engine_patience_seconds:
+            except DeadlineExceeded as error:
+                self._late[engine] += 1
+                if self._late[engine] <= self.settings.in_flight:
                     raise
-                if not self._waiting:
-                    log.warning("waiting up to %g s: %s", self.settings.engine_patience_seconds, error.message)
-                self._waiting = True
+                self._keep_waiting(Unavailable(f"{engine} answers nobody in time: {error.message}"))
+            except SindbadError as error:
+                self._keep_waiting(error)
             else:
-                self._alive, self._waiting = time.monotonic(), False
+                self._alive, self._waiting, self._late[engine] = time.monotonic(), False, 0
                 return answer
             await asyncio.sleep(pause)
             pause = min(5.0, pause * 2)
+
+    def _keep_waiting(self, error: SindbadError) -> None:
+        """Raise ``error`` where its engine does not come back by waiting, or has been waited for long enough."""
+        away = time.monotonic() - self._alive
+        if not error.retryable or away > self.settings.engine_patience_seconds:
+            raise error
+        if not self._waiting:
+            log.warning("waiting up to %g s: %s", self.settings.engine_patience_seconds, error.message)
+        self._waiting = True
 
     def _written(
         self, current: Round, shard: _Open, todo: Todo, outcome: Outcome, verdict: Verdict, stage: str, seconds: float
@@ -366,7 +404,7 @@ class Worker:
             output_tokens=outcome.output_tokens,
             differences=tuple(dict.fromkeys(one.difference for one in outcome.segments if one.difference)),
             repairs=tuple(dict.fromkeys(name for one in outcome.segments for name in one.repairs)),
-            notes=outcome.notes,
+            notes=(*outcome.notes, *_kept_notes(outcome)),
             filters=verdict.scores,
             segments=outcome.segments,
             source=record.provenance.source,
@@ -382,6 +420,19 @@ class Worker:
             worker=self.name,
             seconds=seconds,
         )
+
+
+def _kept_notes(outcome: Outcome) -> Iterator[str]:
+    """What stayed in the source language, for whoever reads the ledger, and for other filters that judge it again."""
+    for number, parts in enumerate(outcome.kept):
+        yield from (f"kept: turn {number}: {part}" for part in parts)
+
+
+def _kept_of(attempt: Attempt) -> tuple[tuple[str, ...], ...]:
+    """Inverse of :func:`_kept_notes`."""
+    found = [match.groups() for match in map(_KEPT.fullmatch, attempt.notes) if match]
+    turns = range(len(attempt.messages)) if found else ()
+    return tuple(tuple(part for turn, part in found if int(turn) == number) for number in turns)
 
 
 def _worst(scores: Sequence[Score]) -> Score:

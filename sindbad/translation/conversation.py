@@ -63,7 +63,8 @@ class Conversation:
             outcome = await self._turn(index, turn, route)
             if not outcome.accepted:
                 return self._together(outcome, index)
-            self._done.append((turn, replace(turn, content=outcome.text), outcome))
+            kept = outcome.turns[0].kept if outcome.turns else ()
+            self._done.append((turn, replace(turn, content=outcome.text, kept=kept), outcome))
             if not turn.keep and index < len(request.turns) - 1:
                 await self._learn(turn.content, outcome.text, route)
         return self._together(None, len(request.turns))

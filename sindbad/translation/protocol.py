@@ -19,12 +19,15 @@ class Turn:
         role: "system", "user", "assistant", "tool", …: kept as it is, whatever it says.
         content: the text. metadata: kept as it is.
         keep: leave the content in the source language (the turn still is context for the others).
+        kept: in an outcome, what of the content stayed in the source language because a task asks to transform it, word
+            for word and in order.
     """
 
     role: str
     content: str
     metadata: Mapping[str, str] = field(default_factory=dict)
     keep: bool = False
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

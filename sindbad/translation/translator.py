@@ -68,6 +68,11 @@ class _Document:
         return cls(text, spans, segments, masked, _forms(every if not glossary else every_span(text)))
 
     @property
+    def kept(self) -> tuple[str, ...]:
+        """What stays in the source language, as it stands in the text and in its translation."""
+        return tuple(span.text for span in self.spans if span.kind is SpanKind.CONTENT)
+
+    @property
     def wordy(self) -> list[Masked]:
         """The segments that have something to translate."""
         return [masked for masked in self.masked if not masked.only_spans]
@@ -292,7 +297,7 @@ class Translator:
             output_tokens=output_tokens,
             mean_logprob=sum(outcome.logprob for outcome in outcomes) / max(1, output_tokens),
             model_version=max((outcome.version for outcome in outcomes), default=-1),
-            turns=(Turn("", text),),
+            turns=(Turn("", text, kept=document.kept),),
             records=records,
             segment_map=tuple(pairs),
         )

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from sindbad.v1 import common_pb2 as sindbad_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsindbad/v1/translator.proto\x12\nsindbad.v1\x1a\x17sindbad/v1/common.proto\"/\n\rGlossaryEntry\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\"\xc6\x01\n\x10TranslateRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12\x17\n\x0fsource_language\x18\x02 \x01(\t\x12\x17\n\x0ftarget_language\x18\x03 \x01(\t\x12+\n\x08glossary\x18\x04 \x03(\x0b\x32\x19.sindbad.v1.GlossaryEntry\x12\x18\n\x0btemperature\x18\x05 \x01(\x02H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x06 \x01(\x03H\x01\x88\x01\x01\x42\x0e\n\x0c_temperatureB\x07\n\x05_seed\"\xd6\x01\n\x0bTranslation\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x16\n\x0estructure_kept\x18\x02 \x01(\x08\x12\x10\n\x08problems\x18\x03 \x03(\t\x12\x14\n\x0cmean_logprob\x18\x04 \x01(\x02\x12\x10\n\x08segments\x18\x05 \x01(\r\x12\x10\n\x08\x61ttempts\x18\x06 \x01(\r\x12%\n\x05usage\x18\x07 \x01(\x0b\x32\x16.sindbad.v1.TokenUsage\x12\x1b\n\x0eweight_version\x18\x08 \x01(\x04H\x00\x88\x01\x01\x42\x11\n\x0f_weight_version\"\x81\x01\n\x11TranslateResponse\x12-\n\x0ctranslations\x18\x01 \x03(\x0b\x32\x17.sindbad.v1.Translation\x12%\n\x05usage\x18\x02 \x01(\x0b\x32\x16.sindbad.v1.TokenUsage\x12\x16\n\x0eweight_version\x18\x03 \x01(\x04\"\x96\x01\n\x04Turn\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\x12\x30\n\x08metadata\x18\x03 \x03(\x0b\x32\x1e.sindbad.v1.Turn.MetadataEntry\x12\x0c\n\x04keep\x18\x04 \x01(\x08\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb0\x01\n\x0fTranslationItem\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1f\n\x05turns\x18\x02 \x03(\x0b\x32\x10.sindbad.v1.Turn\x12+\n\x08glossary\x18\x03 \x03(\x0b\x32\x19.sindbad.v1.GlossaryEntry\x12(\n\taddressee\x18\x04 \x01(\x0e\x32\x15.sindbad.v1.Addressee\x12\x19\n\x11translate_content\x18\x05 \x01(\x08\"\xe8\x01\n\x15TranslateItemsRequest\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.sindbad.v1.TranslationItem\x12\x17\n\x0fsource_language\x18\x02 \x01(\t\x12\x17\n\x0ftarget_language\x18\x03 \x01(\t\x12+\n\x08glossary\x18\x04 \x03(\x0b\x32\x19.sindbad.v1.GlossaryEntry\x12\x18\n\x0btemperature\x18\x05 \x01(\x02H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x06 \x01(\x03H\x01\x88\x01\x01\x42\x0e\n\x0c_temperatureB\x07\n\x05_seed\"\x86\x02\n\x0eSegmentAttempt\x12\x0c\n\x04turn\x18\x01 \x01(\r\x12\x14\n\x07segment\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x0e\n\x06number\x18\x04 \x01(\r\x12\x15\n\rfinish_reason\x18\x05 \x01(\t\x12%\n\x05usage\x18\x06 \x01(\x0b\x32\x16.sindbad.v1.TokenUsage\x12\x0f\n\x07repairs\x18\x07 \x03(\t\x12\x17\n\x0fspan_difference\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x1b\n\x0eweight_version\x18\n \x01(\x04H\x01\x88\x01\x01\x42\n\n\x08_segmentB\x11\n\x0f_weight_version\"E\n\x0bSegmentPair\x12\x0c\n\x04turn\x18\x01 \x01(\r\x12\r\n\x05start\x18\x02 \x01(\r\x12\x0b\n\x03\x65nd\x18\x03 \x01(\r\x12\x0c\n\x04text\x18\x04 \x01(\t\"\xcb\x02\n\x0eTranslatedItem\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1f\n\x05turns\x18\x02 \x03(\x0b\x32\x10.sindbad.v1.Turn\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x03 \x01(\x08\x12\x10\n\x08problems\x18\x04 \x03(\t\x12\r\n\x05notes\x18\x05 \x03(\t\x12,\n\x08\x61ttempts\x18\x06 \x03(\x0b\x32\x1a.sindbad.v1.SegmentAttempt\x12,\n\x0bsegment_map\x18\x07 \x03(\x0b\x32\x17.sindbad.v1.SegmentPair\x12\x14\n\x0cmean_logprob\x18\x08 \x01(\x02\x12\x10\n\x08segments\x18\t \x01(\r\x12%\n\x05usage\x18\n \x01(\x0b\x32\x16.sindbad.v1.TokenUsage\x12\x1b\n\x0eweight_version\x18\x0b \x01(\x04H\x00\x88\x01\x01\x42\x11\n\x0f_weight_version\"j\n\x16TranslateItemsResponse\x12)\n\x05items\x18\x01 \x03(\x0b\x32\x1a.sindbad.v1.TranslatedItem\x12%\n\x05usage\x18\x02 \x01(\x0b\x32\x16.sindbad.v1.TokenUsage\"H\n\x12StreamItemsRequest\x12\x32\n\x07request\x18\x01 \x01(\x0b\x32!.sindbad.v1.TranslateItemsRequest\"\x87\x01\n\x13StreamItemsResponse\x12\x0c\n\x04item\x18\x01 \x01(\r\x12*\n\x07segment\x18\x02 \x01(\x0b\x32\x17.sindbad.v1.SegmentPairH\x00\x12-\n\x07outcome\x18\x03 \x01(\x0b\x32\x1a.sindbad.v1.TranslatedItemH\x00\x42\x07\n\x05\x65vent*m\n\tAddressee\x12\x19\n\x15\x41\x44\x44RESSEE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41\x44\x44RESSEE_MASCULINE\x10\x01\x12\x16\n\x12\x41\x44\x44RESSEE_FEMININE\x10\x02\x12\x14\n\x10\x41\x44\x44RESSEE_PLURAL\x10\x03\x32\x81\x02\n\nTranslator\x12H\n\tTranslate\x12\x1c.sindbad.v1.TranslateRequest\x1a\x1d.sindbad.v1.TranslateResponse\x12W\n\x0eTranslateItems\x12!.sindbad.v1.TranslateItemsRequest\x1a\".sindbad.v1.TranslateItemsResponse\x12P\n\x0bStreamItems\x12\x1e.sindbad.v1.StreamItemsRequest\x1a\x1f.sindbad.v1.StreamItemsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsindbad/v1/translator.proto\x12\nsindbad.v1\x1a\x17sindbad/v1/common.proto\"/\n\rGlossaryEntry\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\"\xc6\x01\n\x10TranslateRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12\x17\n\x0fsource_language\x18\x02 \x01(\t\x12\x17\n\x0ftarget_language\x18\x03 \x01(\t\x12+\n\x08glossary\x18\x04 \x03(\x0b\x32\x19.sindbad.v1.GlossaryEntry\x12\x18\n\x0btemperature\x18\x05 \x01(\x02H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x06 \x01(\x03H\x01\x88\x01\x01\x42\x0e\n\x0c_temperatureB\x07\n\x05_seed\"\xd6\x01\n\x0bTranslation\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x16\n\x0estructure_kept\x18\x02 \x01(\x08\x12\x10\n\x08problems\x18\x03 \x03(\t\x12\x14\n\x0cmean_logprob\x18\x04 \x01(\x02\x12\x10\n\x08segments\x18\x05 \x01(\r\x12\x10\n\x08\x61ttempts\x18\x06 \x01(\r\x12%\n\x05usage\x18\x07 \x01(\x0b\x32\x16.sindbad.v1.TokenUsage\x12\x1b\n\x0eweight_version\x18\x08 \x01(\x04H\x00\x88\x01\x01\x42\x11\n\x0f_weight_version\"\x81\x01\n\x11TranslateResponse\x12-\n\x0ctranslations\x18\x01 \x03(\x0b\x32\x17.sindbad.v1.Translation\x12%\n\x05usage\x18\x02 \x01(\x0b\x32\x16.sindbad.v1.TokenUsage\x12\x16\n\x0eweight_version\x18\x03 \x01(\x04\"\xa4\x01\n\x04Turn\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\x12\x30\n\x08metadata\x18\x03 \x03(\x0b\x32\x1e.sindbad.v1.Turn.MetadataEntry\x12\x0c\n\x04keep\x18\x04 \x01(\x08\x12\x0c\n\x04kept\x18\x05 \x03(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb0\x01\n\x0fTranslationItem\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1f\n\x05turns\x18\x02 \x03(\x0b\x32\x10.sindbad.v1.Turn\x12+\n\x08glossary\x18\x03 \x03(\x0b\x32\x19.sindbad.v1.GlossaryEntry\x12(\n\taddressee\x18\x04 \x01(\x0e\x32\x15.sindbad.v1.Addressee\x12\x19\n\x11translate_content\x18\x05 \x01(\x08\"\xe8\x01\n\x15TranslateItemsRequest\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.sindbad.v1.TranslationItem\x12\x17\n\x0fsource_language\x18\x02 \x01(\t\x12\x17\n\x0ftarget_language\x18\x03 \x01(\t\x12+\n\x08glossary\x18\x04 \x03(\x0b\x32\x19.sindbad.v1.GlossaryEntry\x12\x18\n\x0btemperature\x18\x05 \x01(\x02H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x06 \x01(\x03H\x01\x88\x01\x01\x42\x0e\n\x0c_temperatureB\x07\n\x05_seed\"\x86\x02\n\x0eSegmentAttempt\x12\x0c\n\x04turn\x18\x01 \x01(\r\x12\x14\n\x07segment\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x0e\n\x06number\x18\x04 \x01(\r\x12\x15\n\rfinish_reason\x18\x05 \x01(\t\x12%\n\x05usage\x18\x06 \x01(\x0b\x32\x16.sindbad.v1.TokenUsage\x12\x0f\n\x07repairs\x18\x07 \x03(\t\x12\x17\n\x0fspan_difference\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x1b\n\x0eweight_version\x18\n \x01(\x04H\x01\x88\x01\x01\x42\n\n\x08_segmentB\x11\n\x0f_weight_version\"E\n\x0bSegmentPair\x12\x0c\n\x04turn\x18\x01 \x01(\r\x12\r\n\x05start\x18\x02 \x01(\r\x12\x0b\n\x03\x65nd\x18\x03 \x01(\r\x12\x0c\n\x04text\x18\x04 \x01(\t\"\xcb\x02\n\x0eTranslatedItem\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1f\n\x05turns\x18\x02 \x03(\x0b\x32\x10.sindbad.v1.Turn\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x03 \x01(\x08\x12\x10\n\x08problems\x18\x04 \x03(\t\x12\r\n\x05notes\x18\x05 \x03(\t\x12,\n\x08\x61ttempts\x18\x06 \x03(\x0b\x32\x1a.sindbad.v1.SegmentAttempt\x12,\n\x0bsegment_map\x18\x07 \x03(\x0b\x32\x17.sindbad.v1.SegmentPair\x12\x14\n\x0cmean_logprob\x18\x08 \x01(\x02\x12\x10\n\x08segments\x18\t \x01(\r\x12%\n\x05usage\x18\n \x01(\x0b\x32\x16.sindbad.v1.TokenUsage\x12\x1b\n\x0eweight_version\x18\x0b \x01(\x04H\x00\x88\x01\x01\x42\x11\n\x0f_weight_version\"j\n\x16TranslateItemsResponse\x12)\n\x05items\x18\x01 \x03(\x0b\x32\x1a.sindbad.v1.TranslatedItem\x12%\n\x05usage\x18\x02 \x01(\x0b\x32\x16.sindbad.v1.TokenUsage\"H\n\x12StreamItemsRequest\x12\x32\n\x07request\x18\x01 \x01(\x0b\x32!.sindbad.v1.TranslateItemsRequest\"\x87\x01\n\x13StreamItemsResponse\x12\x0c\n\x04item\x18\x01 \x01(\r\x12*\n\x07segment\x18\x02 \x01(\x0b\x32\x17.sindbad.v1.SegmentPairH\x00\x12-\n\x07outcome\x18\x03 \x01(\x0b\x32\x1a.sindbad.v1.TranslatedItemH\x00\x42\x07\n\x05\x65vent*m\n\tAddressee\x12\x19\n\x15\x41\x44\x44RESSEE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41\x44\x44RESSEE_MASCULINE\x10\x01\x12\x16\n\x12\x41\x44\x44RESSEE_FEMININE\x10\x02\x12\x14\n\x10\x41\x44\x44RESSEE_PLURAL\x10\x03\x32\x81\x02\n\nTranslator\x12H\n\tTranslate\x12\x1c.sindbad.v1.TranslateRequest\x1a\x1d.sindbad.v1.TranslateResponse\x12W\n\x0eTranslateItems\x12!.sindbad.v1.TranslateItemsRequest\x1a\".sindbad.v1.TranslateItemsResponse\x12P\n\x0bStreamItems\x12\x1e.sindbad.v1.StreamItemsRequest\x1a\x1f.sindbad.v1.StreamItemsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +34,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TURN_METADATAENTRY']._loaded_options = None
   _globals['_TURN_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_ADDRESSEE']._serialized_start=2224
-  _globals['_ADDRESSEE']._serialized_end=2333
+  _globals['_ADDRESSEE']._serialized_start=2238
+  _globals['_ADDRESSEE']._serialized_end=2347
   _globals['_GLOSSARYENTRY']._serialized_start=68
   _globals['_GLOSSARYENTRY']._serialized_end=115
   _globals['_TRANSLATEREQUEST']._serialized_start=118
@@ -45,25 +45,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRANSLATERESPONSE']._serialized_start=536
   _globals['_TRANSLATERESPONSE']._serialized_end=665
   _globals['_TURN']._serialized_start=668
-  _globals['_TURN']._serialized_end=818
-  _globals['_TURN_METADATAENTRY']._serialized_start=771
-  _globals['_TURN_METADATAENTRY']._serialized_end=818
-  _globals['_TRANSLATIONITEM']._serialized_start=821
-  _globals['_TRANSLATIONITEM']._serialized_end=997
-  _globals['_TRANSLATEITEMSREQUEST']._serialized_start=1000
-  _globals['_TRANSLATEITEMSREQUEST']._serialized_end=1232
-  _globals['_SEGMENTATTEMPT']._serialized_start=1235
-  _globals['_SEGMENTATTEMPT']._serialized_end=1497
-  _globals['_SEGMENTPAIR']._serialized_start=1499
-  _globals['_SEGMENTPAIR']._serialized_end=1568
-  _globals['_TRANSLATEDITEM']._serialized_start=1571
-  _globals['_TRANSLATEDITEM']._serialized_end=1902
-  _globals['_TRANSLATEITEMSRESPONSE']._serialized_start=1904
-  _globals['_TRANSLATEITEMSRESPONSE']._serialized_end=2010
-  _globals['_STREAMITEMSREQUEST']._serialized_start=2012
-  _globals['_STREAMITEMSREQUEST']._serialized_end=2084
-  _globals['_STREAMITEMSRESPONSE']._serialized_start=2087
-  _globals['_STREAMITEMSRESPONSE']._serialized_end=2222
-  _globals['_TRANSLATOR']._serialized_start=2336
-  _globals['_TRANSLATOR']._serialized_end=2593
+  _globals['_TURN']._serialized_end=832
+  _globals['_TURN_METADATAENTRY']._serialized_start=785
+  _globals['_TURN_METADATAENTRY']._serialized_end=832
+  _globals['_TRANSLATIONITEM']._serialized_start=835
+  _globals['_TRANSLATIONITEM']._serialized_end=1011
+  _globals['_TRANSLATEITEMSREQUEST']._serialized_start=1014
+  _globals['_TRANSLATEITEMSREQUEST']._serialized_end=1246
+  _globals['_SEGMENTATTEMPT']._serialized_start=1249
+  _globals['_SEGMENTATTEMPT']._serialized_end=1511
+  _globals['_SEGMENTPAIR']._serialized_start=1513
+  _globals['_SEGMENTPAIR']._serialized_end=1582
+  _globals['_TRANSLATEDITEM']._serialized_start=1585
+  _globals['_TRANSLATEDITEM']._serialized_end=1916
+  _globals['_TRANSLATEITEMSRESPONSE']._serialized_start=1918
+  _globals['_TRANSLATEITEMSRESPONSE']._serialized_end=2024
+  _globals['_STREAMITEMSREQUEST']._serialized_start=2026
+  _globals['_STREAMITEMSREQUEST']._serialized_end=2098
+  _globals['_STREAMITEMSRESPONSE']._serialized_start=2101
+  _globals['_STREAMITEMSRESPONSE']._serialized_end=2236
+  _globals['_TRANSLATOR']._serialized_start=2350
+  _globals['_TRANSLATOR']._serialized_end=2607
 # @@protoc_insertion_point(module_scope)

@@ -30,9 +30,7 @@ if __name__ == "__main__":
     # Beside this file lies platform.py, which would hide the standard library's module.
     sys.path[:] = [os.path.dirname(_HERE), *(entry for entry in sys.path if os.path.abspath(entry) != _HERE)]
 
-import json
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -171,7 +169,7 @@ def cpu_vllm(threads: int, *, skip: str) -> dict[str, Figure]:
     with tempfile.TemporaryDirectory(prefix="quantize-vllm-") as work:
         plain, eight = make_folders(Path(work))
         runs = [(plain, "bfloat16"), (plain, "float32"), (eight, "bfloat16")]
-        answers = [run_vllm(python, folder, dtype, threads) for folder, dtype in runs]
+        answers = [vllm_figures(python, folder, dtype, threads) for folder, dtype in runs]
     if failed := [one for one in answers if isinstance(one, str)]:
         return {**dict.fromkeys(VLLM_NAMES), "cpu_vllm_note": failed[0]}
     done = [one for one in answers if isinstance(one, dict)]
@@ -205,21 +203,15 @@ def make_folders(work: Path) -> tuple[Path, Path]:
     return plain, work / "int8"
 
 
-def run_vllm(python: Path, folder: Path, dtype: str, threads: int) -> dict[str, Any] | str:
-    """The worker's figures, or what it said last."""
-    worker = Path(__file__).with_name("quantize_vllm.py")
-    command = [str(python), str(worker), str(folder), "--threads", str(threads), "--dtype", dtype]
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+def vllm_figures(python: Path, folder: Path, dtype: str, threads: int) -> dict[str, Any] | str:
+    """The worker's figures, or what went wrong."""
+    from sindbad.errors import SindbadError
+    from sindbad.quantize.throughput import run_vllm
+
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=600, check=False, env=environment
-        )
-    except subprocess.TimeoutExpired:
-        return "vLLM was not done after 600 s"
-    if done.returncode != 0:
-        return f"vLLM failed: {done.stderr.strip().splitlines()[-1][:200] if done.stderr.strip() else done.returncode}"
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
+        return run_vllm(python, folder, dtype, threads=threads, deadline_seconds=600)
+    except SindbadError as error:
+        return error.message.splitlines()[-1][:200]
 
 
 # ---- a GPU

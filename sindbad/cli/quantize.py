@@ -68,6 +68,10 @@ def quantize(
     ] = StyleChoice.AUTO,
     languages: Annotated[str, typer.Option(help="FROM-TO, named in the prompt.")] = "en-ar",
     max_tokens: Annotated[int, typer.Option(help="Longest output on held-out rows.", min=1)] = 192,
+    throughput: Annotated[
+        bool, typer.Option("--throughput", help="Tokens/s of both under vLLM (scripts/install.sh vllm), in the report.")
+    ] = False,
+    threads: Annotated[int, typer.Option(help="CPU threads of vLLM.", min=1)] = 2,
     device: Annotated[str, typer.Option(help="torch device for the comparison.")] = "cpu",
     licence: Annotated[str | None, typer.Option(help="Of the model, where its card does not say.")] = None,
     any_architecture: Annotated[
@@ -78,11 +82,13 @@ def quantize(
     from sindbad.errors import SindbadError
     from sindbad.quantize.configuration import QuantizeConfig
     from sindbad.quantize.folder import quantise_folder
+    from sindbad.quantize.throughput import measure_throughput, vllm_python
 
     asked = {"scheme": scheme.value, "backend": backend.value, "arithmetic": arithmetic.value}
     config = QuantizeConfig.model_validate({**asked, "any_architecture": any_architecture})
     source, _, target = languages.partition("-")
     try:
+        python = vllm_python() if throughput else None
         rows = _held_out(evaluate, columns, limit)  # first: a typo there should not cost a quantisation
         if rows:
             from sindbad.quantize.agreement import AgreementConfig, check_asking, compare_folders
@@ -105,9 +111,15 @@ def quantize(
                 f"{agreement.top1:.2%}, identical outputs {agreement.identical:.1%}"
                 + ("" if agreement.chrf_difference is None else f", chrF++ {agreement.chrf_difference:+.2f}")
             )
+        speed = measure_throughput(model, out, python, threads=threads) if python is not None else None
+        if speed is not None:
+            typer.echo(
+                f"{speed.quantised:,.0f} output tokens/s under vLLM, {speed.ratio:.2f} times the original's "
+                f"{speed.original:,.0f} in bfloat16"
+            )
         from sindbad.quantize.report import write_reports
 
-        page = write_reports(report, agreement, out / "report", name=model.resolve().name)
+        page = write_reports(report, agreement, out / "report", name=model.resolve().name, throughput=speed)
     except SindbadError as error:
         fail(error)
     typer.echo(f"wrote {out}; report: {page} (and .json, .html)")

@@ -15,23 +15,31 @@ from sindbad.evaluation.report.page import Fact, Report, Table, write_report
 from sindbad.quantize.agreement import Agreement
 from sindbad.quantize.folder import QuantizationReport
 from sindbad.quantize.numerics import LayerError
+from sindbad.quantize.throughput import Throughput
 
 LAYERS_SHOWN = 12
 LIMITS = (
     "Weights and layer inputs are rounded to eight bits; sums are float32, as the hardware's are nearly.",
-    "Throughput is not measured here: benchmarks/quantize.py does that, beside bfloat16.",
+    "Throughput, where it is told, is of random prompts and greedy outputs of one length under vLLM on one machine.",
 )
 
 
-def write_reports(report: QuantizationReport, agreement: Agreement | None, folder: Path, *, name: str) -> Path:
+def write_reports(
+    report: QuantizationReport,
+    agreement: Agreement | None,
+    folder: Path,
+    *,
+    name: str,
+    throughput: Throughput | None = None,
+) -> Path:
     """``report.json``, ``report.md`` and ``report.html`` in ``folder``; returns the Markdown's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "report.json", as_record(report, agreement))
-    write_text(folder / "report.md", as_markdown(report, agreement, name))
+    write_json(folder / "report.json", as_record(report, agreement, throughput))
+    write_text(folder / "report.md", as_markdown(report, agreement, name, throughput))
     page = Report(
         title=f"{name}: {report.scheme.value}",
         subtitle=f"quantised by {report.backend}, {report.arithmetic} arithmetic, without calibration data",
-        facts=_facts(report, agreement),
+        facts=_facts(report, agreement, throughput),
         tables=[
             Table(title, note, rows[0], rows[1:]) for title, note, rows in _tables(report, agreement)
         ],
@@ -41,7 +49,9 @@ def write_reports(report: QuantizationReport, agreement: Agreement | None, folde
     return folder / "report.md"
 
 
-def as_record(report: QuantizationReport, agreement: Agreement | None) -> dict[str, Any]:
+def as_record(
+    report: QuantizationReport, agreement: Agreement | None, throughput: Throughput | None = None
+) -> dict[str, Any]:
     """Everything, JSON-ready."""
     sizes = {"bytes_before": report.bytes_before, "bytes_after": report.bytes_after, "bytes_left": report.bytes_left}
     errors = {"mean_layer_error": report.mean_error, "max_element_error": report.worst.max_relative}
@@ -50,14 +60,21 @@ def as_record(report: QuantizationReport, agreement: Agreement | None) -> dict[s
     if agreement is not None:
         compared = {**asdict(agreement), "chrf_difference": agreement.chrf_difference}
     layers = [asdict(layer) for layer in report.layers]
-    return {**head, **sizes, "size_ratio": report.ratio, **errors, "agreement": compared, "layers": layers}
+    speed = None if throughput is None else {**asdict(throughput), "ratio": throughput.ratio}
+    return {
+        **head, **sizes, "size_ratio": report.ratio, **errors, "agreement": compared, "throughput": speed,
+        "layers": layers,
+    }  # fmt: skip
 
 
-def as_markdown(report: QuantizationReport, agreement: Agreement | None, name: str) -> str:
+def as_markdown(
+    report: QuantizationReport, agreement: Agreement | None, name: str, throughput: Throughput | None = None
+) -> str:
     """The report as Markdown."""
     lines = [f"# {name}: {report.scheme.value}", ""]
     lines += [
-        f"- **{fact.value}** {fact.label}{f' ({fact.note})' if fact.note else ''}" for fact in _facts(report, agreement)
+        f"- **{fact.value}** {fact.label}{f' ({fact.note})' if fact.note else ''}"
+        for fact in _facts(report, agreement, throughput)
     ]
     for title, note, rows in _tables(report, agreement):
         cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
@@ -70,7 +87,7 @@ def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _facts(report: QuantizationReport, agreement: Agreement | None) -> list[Fact]:
+def _facts(report: QuantizationReport, agreement: Agreement | None, throughput: Throughput | None) -> list[Fact]:
     left = report.bytes_left / max(1, report.bytes_after)
     facts = [
         Fact(f"{report.ratio:.1%}", "of the original's bytes", f"{report.bytes_before:,} → {report.bytes_after:,}"),
@@ -78,6 +95,7 @@ def _facts(report: QuantizationReport, agreement: Agreement | None) -> list[Fact
         Fact(f"{report.mean_error:.4f}", "mean reconstruction error of a layer", "Frobenius norm, relative"),
         Fact(f"{report.worst.max_relative:.4f}", "largest error of an element", f"{report.worst.name}; bound 0.0625"),
     ]
+    facts += _speed(throughput)
     if agreement is None:
         return facts
     difference = agreement.chrf_difference
@@ -92,6 +110,13 @@ def _facts(report: QuantizationReport, agreement: Agreement | None) -> list[Fact
         Fact(f"{agreement.top1:.2%}", "of next tokens are the original's", f"{agreement.positions:,} positions"),
         Fact(f"{agreement.identical:.1%}", "of outputs are identical", f"{agreement.rows:,} rows, greedy"),
     ]
+
+
+def _speed(throughput: Throughput | None) -> list[Fact]:
+    if throughput is None:
+        return []
+    rates = f"{throughput.original:,.0f} → {throughput.quantised:,.0f} output tokens/s, {throughput.threads} threads"
+    return [Fact(f"{throughput.ratio:.2f}×", "the original's speed in bfloat16 under vLLM", rates)]
 
 
 def _tables(report: QuantizationReport, agreement: Agreement | None) -> list[tuple[str, str, list[list[str]]]]:

@@ -19,6 +19,7 @@ from sindbad.quantize.folder import QuantizationReport, quantise_folder
 from sindbad.quantize.heldout import HeldOut, read_held_out
 from sindbad.quantize.numerics import Scheme
 from sindbad.quantize.report import as_markdown, as_record, write_reports
+from sindbad.quantize.throughput import Throughput
 from sindbad.translation.train_teacher import FOLDER as TEACHER
 from sindbad.translation.train_teacher import heldout_pairs
 from tests.unit.quantize.tiny import tiny, tiny_folder
@@ -132,17 +133,21 @@ def test_the_reports_hold_every_layer_and_escape_what_a_model_wrote(tmp_path: Pa
     source = tiny_folder(tmp_path / "model", "lfm2")
     report = quantise_folder(source, tmp_path / "fp8", QuantizeConfig(backend="own"))
     found = compare_folders(source, tmp_path / "fp8", [HeldOut("a | <b>b</b>", "ج | د")], FEW)
-    page = write_reports(report, found, tmp_path / "report", name="tiny")
+    speed = Throughput(200.0, 300.0, 0.5, 16, 32, 2)
+    page = write_reports(report, found, tmp_path / "report", name="tiny", throughput=speed)
     record = json.loads((tmp_path / "report" / "report.json").read_text())
     assert len(record["layers"]) == len(report.layers)
     assert math.isclose(record["size_ratio"], report.ratio)
     assert record["agreement"]["kl_mean"]["value"] == pytest.approx(found.kl_mean.value)
+    assert record["throughput"]["ratio"] == 1.5
+    assert "**1.50×** the original's speed in bfloat16 under vLLM (200 → 300 output tokens/s" in page.read_text()
     assert "a \\| <b>b</b>" in page.read_text()
     html = (tmp_path / "report" / "report.html").read_text()
     assert "<b>b</b>" not in html
     assert "&lt;b&gt;b" in html
     assert html.count('<td dir="auto">') > 8  # Arabic cells run from the right
-    assert as_record(report, None)["agreement"] is None
+    bare = as_record(report, None)
+    assert (bare["agreement"], bare["throughput"]) == (None, None)
 
 
 def test_the_command_quantises_compares_and_reports(tmp_path: Path) -> None:

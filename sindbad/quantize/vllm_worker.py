@@ -1,25 +1,14 @@
-"""One folder under vLLM, for benchmarks/quantize.py: run with the interpreter of .venv-vllm, one process a folder.
-
-    .venv-vllm/bin/python benchmarks/quantize_vllm.py FOLDER [--prompts 16] [--tokens 32]
+"""One folder under vLLM: run by :mod:`sindbad.quantize.throughput` with vLLM's own interpreter, a process a folder.
 
 Prints one JSON object: output tokens a second (median over rounds, warm), and the token ids of the first round, so that
-the caller can compare folders. Token ids in and out: no tokenizer is needed. Imports nothing of Sindbad but a constant.
+the caller can compare folders. Token ids in and out: no tokenizer is needed. Imports nothing of Sindbad.
 """
 
-# The path must be put right before anything else is imported.
-# ruff: noqa: E402
 from __future__ import annotations
-
-import os
-import sys
-
-_HERE = os.path.dirname(os.path.abspath(__file__))
-if __name__ == "__main__":
-    # Beside this file lies platform.py, which would hide the standard library's module.
-    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != _HERE]
 
 import argparse
 import json
+import os
 import random
 import statistics
 import time

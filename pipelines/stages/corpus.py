@@ -34,8 +34,7 @@ async def translate(
     translator_path: str,
     translated_path: str,
 ) -> dict[str, float]:
-    """Write Arabic trajectories (Parquet) and instructions (prompt/completion JSONL) below ``translated_path``."""
-    import json
+    """Write Arabic trajectories (Parquet) and instructions (JSONL for training) below ``translated_path``."""
     from pathlib import Path
 
     from pipelines.crew import crew, serve, translator
@@ -45,7 +44,7 @@ async def translate(
     from sindbad.agent.store import append, read
     from sindbad.corpus.address import Identity
     from sindbad.corpus.job import Job, JobSpec, local_store
-    from sindbad.corpus.records import read_jsonl, write_jsonl
+    from sindbad.corpus.records import read_jsonl, write_jsonl, write_training_rows
     from sindbad.corpus.trajectories import translate_trajectories
     from sindbad.corpus.translate import kept, translate_corpus
     from sindbad.corpus.translators import ByMessage
@@ -92,10 +91,7 @@ async def translate(
         folder.mkdir(parents=True, exist_ok=True)
         append(folder / "trajectories", arabic)
         write_jsonl(folder / "instructions-full.jsonl", records)
-        pairs = (dict(zip(("prompt", "completion"), record.prompt_and_completion(), strict=True)) for record in records)
-        atomic.write_text(
-            folder / "instructions.jsonl", "".join(json.dumps(p, ensure_ascii=False) + "\n" for p in pairs)
-        )
+        write_training_rows(folder / "instructions.jsonl", records)
         waterfall = {"instructions": dropped, "trajectories": moved.dropped}
         atomic.write_json(stage.folder("corpus") / "waterfall.json", waterfall)
         return {

@@ -64,6 +64,7 @@ async def translate(
     from sindbad.corpus.export import export, inherited
     from sindbad.corpus.job import Job, JobSpec, local_store
     from sindbad.corpus.ledger import Attempt
+    from sindbad.corpus.records import write_training_rows
     from sindbad.corpus.sources import Reading, SourceRequest, read_sources
     from sindbad.corpus.translate import kept, planned, translate_corpus
     from sindbad.corpus.waterfall import measure
@@ -114,14 +115,16 @@ async def translate(
         rows = [(row.original, row.translation) for row in kept(job)]
         away = {old.record_id for old, _ in rows[:: max(2, round(1 / settings.held_out))]}
         english = [row for row in planned(job) if row.record_id not in away]
-        _write_pairs(out / "instructions.jsonl", [new for old, new in rows if old.record_id not in away])
-        _write_pairs(out / "held_out_target.jsonl", [new for old, new in rows if old.record_id in away])
-        _write_pairs(out / "english.jsonl", english)
-        _write_pairs(out / "held_out_source.jsonl", [old for old, _ in rows if old.record_id in away])
-        samples = [[*old.prompt_and_completion(), *new.prompt_and_completion()] for old, new in rows if _short(old)]
+        write_training_rows(out / "instructions.jsonl", [new for old, new in rows if old.record_id not in away])
+        write_training_rows(out / "held_out_target.jsonl", [new for old, new in rows if old.record_id in away])
+        write_training_rows(out / "english.jsonl", english)
+        write_training_rows(out / "held_out_source.jsonl", [old for old, _ in rows if old.record_id in away])
+        pairs = ((old.first_exchange(), new.first_exchange()) for old, new in rows if _short(old))
+        samples = [[*asked, *said] for asked, said in pairs if asked is not None and said is not None]
         about = {
             "records": report.records, "kept": report.kept, "dropped": report.dropped, "samples": samples[:12],
             "obligations": inherited(contents).sentences(), "languages": [identity.source, identity.target],
+            "source_licences": _source_licences(english),
             "left_out": {f"{name}: {reason}": count for (name, reason), count in sorted(reading.skipped.items())},
         }  # fmt: skip
         atomic.write_json(out / "about.json", about)
@@ -132,11 +135,9 @@ def _short(record: InstructionRecord) -> bool:
     return sum(len(message.content) for message in record.messages) <= 600
 
 
-def _write_pairs(path: Path, records: Iterable[InstructionRecord]) -> None:
-    import json
-
-    from sindbad import atomic
-
-    pairs = (one.prompt_and_completion() for one in records)
-    rows = (json.dumps({"prompt": asked, "completion": said}, ensure_ascii=False) for asked, said in pairs)
-    atomic.write_text(path, "".join(f"{row}\n" for row in rows))
+def _source_licences(records: Iterable[InstructionRecord]) -> dict[str, list[str]]:
+    """The licences of every source's own rows: what a model inherits that is trained on them untranslated."""
+    found: dict[str, dict[str, None]] = {}
+    for record in records:
+        found.setdefault(record.provenance.source, {}).update(dict.fromkeys(record.provenance.licences))
+    return {source: list(licences) for source, licences in sorted(found.items())}

@@ -37,12 +37,15 @@ SETTINGS = SmallBaseSettings
 
 def provide(stage_json: str, pairs_path: str, corpus_path: str, model_path: str, page_path: str) -> dict[str, float]:
     """Write the base's folder to ``model_path``."""
+    import json
+
     from transformers import AutoTokenizer
 
     from pipelines.artifacts import copy_model, metrics_page, training_paths
     from pipelines.stage import running
     from sindbad.evaluation.report import Report, write_report
-    from sindbad.training.examples import examples_of_pairs, read_pairs
+    from sindbad.training.card import Part, card, parts_by_source
+    from sindbad.training.examples import examples_of_conversations, read_conversations
     from sindbad.training.sft import run_sft, save_model_folder
     from sindbad.translation.small_models import new_model
 
@@ -53,8 +56,14 @@ def provide(stage_json: str, pairs_path: str, corpus_path: str, model_path: str,
             return copy_model(settings.start_from, Path(model_path))
         folder = Path(pairs_path) / "tokenizer"
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        training = list(examples_of_pairs(tokenizer, read_pairs(corpus / "english.jsonl")))
-        held_out = list(examples_of_pairs(tokenizer, read_pairs(corpus / "held_out_source.jsonl")))
+        training, held_out = (
+            list(
+                examples_of_conversations(
+                    tokenizer, read_conversations(corpus / name), max_length=settings.sft.max_length
+                )
+            )
+            for name in ("english.jsonl", "held_out_source.jsonl")
+        )
         stage.say(f"{len(training):,} English examples, {sum(map(len, training)):,} tokens")
 
         def progress(step: int, steps: int, loss: float) -> None:
@@ -63,7 +72,13 @@ def provide(stage_json: str, pairs_path: str, corpus_path: str, model_path: str,
 
         model, paths = new_model(settings.model, tokenizer, seed=settings.sft.seed), training_paths(stage)
         result = run_sft(settings.sft, model, training, paths, validation=held_out, on_progress=progress)
-        save_model_folder(model, folder, Path(model_path))
+        about, text = (json.loads((root / "about.json").read_text("utf-8")) for root in (corpus, Path(pairs_path)))
+        parts = (
+            *parts_by_source(about["source_licences"]),
+            Part("text of the tokenizer", ", ".join(text["sources"]), tuple(text["licences"])),
+        )
+        said = card(stage.name, "A small model trained from random weights on the untranslated rows.", parts)
+        save_model_folder(model, folder, Path(model_path), card=said)
         metrics_page(
             paths.metrics, Path(page_path), "Base", {"loss": "training loss", "validation_loss": "held-out loss"}
         )

@@ -42,8 +42,10 @@ async def train_and_score(
     from pipelines.stage import running
     from sindbad import atomic
     from sindbad.corpus.connect import Connection, texts
+    from sindbad.corpus.licences import obligations
     from sindbad.corpus.parallel import load_pairs
     from sindbad.evaluation.translation_report import measure_translations
+    from sindbad.training.card import CARD, Part, card, licences_of, parts_of_model, together
     from sindbad.translation.domain import ParallelPair
     from sindbad.translation.training import evaluate_translation, train_light
 
@@ -78,7 +80,12 @@ async def train_and_score(
                 )
         about = json.loads((text / "about.json").read_text("utf-8"))
         seconds = {"seconds": result.seconds, "tokens": result.tokens, "steps": result.steps}
-        atomic.write_json(scores_path, {"sets": found, "training": seconds, "licence": about["licence"]})
-        atomic.write_json(model / "licence.json", {"licence": about["licence"], "from": about["licences"]})
+        parts = (Part("parallel text", ", ".join(about["sources"]), tuple(about["licences"])),)
+        if (start := settings.training.start_from) is not None:
+            parts = together(("parallel text", "", parts), ("base model", start.name, parts_of_model(start)))
+        licence = obligations(licences_of(parts)).card_licence
+        atomic.write_json(scores_path, {"sets": found, "training": seconds, "licence": licence})
+        atomic.write_json(model / "licence.json", {"licence": licence, "from": licences_of(parts)})
+        atomic.write_text(model / CARD, card(stage.name, "A light translator, trained on parallel text.", parts))
         metrics_page(work / "metrics" / "translator.jsonl", Path(page_path), "Translator", {"loss": "training loss"})
         return {**shown, **seconds, "validation_loss": result.validation_loss}

@@ -16,6 +16,7 @@ from sindbad.corpus.parallel import ParallelFile
 
 if TYPE_CHECKING:
     from sindbad.evaluation.choice_items import ChoiceItem
+    from sindbad.training.examples import Conversation
 
 
 class TunedSettings(BaseModel):
@@ -51,7 +52,7 @@ def evaluate(
     from sindbad.evaluation.choice_items import read_choice_items
     from sindbad.evaluation.contamination import find_contamination
     from sindbad.evaluation.local_model import LocalModel
-    from sindbad.training.examples import read_pairs
+    from sindbad.training.examples import read_conversations
 
     with running(stage_json, data_path, corpus_path, *models.values()) as stage:
         settings, root, corpus = stage.parse(TunedSettings), Path(data_path), Path(corpus_path)
@@ -59,17 +60,18 @@ def evaluate(
         sets = {
             name: read_choice_items(root / path, first=settings.choice_items) for name, path in settings.choice.items()
         }
-        prompts = [asked for asked, _ in held_out["held-out rows, translated"]][: settings.samples]
+        prompts = [_question(turns) for turns in held_out["held-out rows, translated"]][: settings.samples]
         found: dict[str, Any] = {"losses": {}, "choice": {}, "answers": [{"prompt": text} for text in prompts]}
         for name, folder in models.items():
             model = LocalModel(Path(folder), threads=_cores())
-            found["losses"][name] = {kind: model.pair_loss(pairs) for kind, pairs in held_out.items()}
+            found["losses"][name] = {kind: model.conversation_loss(turns) for kind, turns in held_out.items()}
             found["choice"][name] = {kind: _choice(model, items) for kind, items in sets.items()}
             for row, answer in zip(found["answers"], model.generate(prompts, max_tokens=64), strict=True):
                 row[name] = answer
             said = ", ".join(f"{kind} {loss:.2f}" for kind, (loss, _) in found["losses"][name].items())
             stage.say(f"{name}: nats a token: {said}")
-        texts = [(f"row {n}", f"{a} {b}") for n, (a, b) in enumerate(read_pairs(corpus / "instructions.jsonl"))]
+        trained = enumerate(read_conversations(corpus / "instructions.jsonl"))
+        texts = [(f"row {n}", " ".join(text for _, text in turns)) for n, turns in trained]
         for kind, items in sets.items():
             asked = [(one.item_id, one.question) for one in items]
             found.setdefault("contamination", {})[kind] = find_contamination(asked, texts).to_record()
@@ -80,19 +82,24 @@ def evaluate(
         }
 
 
-def held_out_text(settings: TunedSettings, root: Path, corpus: Path) -> dict[str, list[tuple[str, str]]]:
-    """Prompt and completion that no model was trained on, by name."""
+def held_out_text(settings: TunedSettings, root: Path, corpus: Path) -> dict[str, list[Conversation]]:
+    """Conversations that no model was trained on, by name; a native text answers its heading."""
     from sindbad.corpus.parallel import read_parallel
-    from sindbad.training.examples import read_pairs
+    from sindbad.training.examples import of_pair, read_conversations
 
     found = {
-        "held-out rows, English": list(read_pairs(corpus / "held_out_source.jsonl")),
-        "held-out rows, translated": list(read_pairs(corpus / "held_out_target.jsonl")),
+        "held-out rows, English": list(read_conversations(corpus / "held_out_source.jsonl")),
+        "held-out rows, translated": list(read_conversations(corpus / "held_out_target.jsonl")),
     }
     for name, file in settings.texts.items():
         rows = read_parallel(root, file, training=False)[: settings.text_rows]
-        found[name] = [(heading, text[: settings.longest]) for heading, text in rows]
+        found[name] = [of_pair(heading, text[: settings.longest]) for heading, text in rows]
     return found
+
+
+def _question(turns: Conversation) -> str:
+    """What the user says first: models are shown answering that alone."""
+    return next(text for role, text in turns if role == "user")
 
 
 def _choice(model: Any, items: list[ChoiceItem]) -> list[dict[str, Any]]:
@@ -103,14 +110,14 @@ def _choice(model: Any, items: list[ChoiceItem]) -> list[dict[str, Any]]:
 
 
 def _sweep(
-    settings: TunedSettings, models: Mapping[str, str], held_out: Mapping[str, list[tuple[str, str]]], work: Path
+    settings: TunedSettings, models: Mapping[str, str], held_out: Mapping[str, list[Conversation]], work: Path
 ) -> list[dict[str, Any]]:
     from sindbad.training.merge import merged_with
     from sindbad.training.sweep import HeldOutLoss, sweep_merge
 
     if not settings.sweep:
         return []
-    measures = [HeldOutLoss(tuple(pairs), name=name) for name, pairs in held_out.items()]
+    measures = [HeldOutLoss(tuple(turns), name=name) for name, turns in held_out.items()]
     base, tuned = Path(models["base"]), Path(models["tuned"])
     config = merged_with(Path(models["merged"]))  # all but t as the recipe's merge: tokenizer, template, threshold
     rows = sweep_merge(base, tuned, work / "best", settings.sweep, measures, config).rows

@@ -153,7 +153,10 @@ def choice(
 
 def contamination(
     items: Annotated[Path, typer.Argument(help="Multiple-choice items, as for `choice`.")],
-    training: Annotated[list[Path], typer.Option("--training", help="JSONL, TSV or text; every string in it is read.")],
+    training: Annotated[
+        list[Path],
+        typer.Option("--training", help="JSONL, TSV, Parquet or text, every string of it; or an exported corpus."),
+    ],
     n: Annotated[int, typer.Option("--n", min=2, help="Words of a run.")] = 8,
     share: Annotated[float, typer.Option("--share", min=0.01, max=1.0, help="Of an item's runs in one text.")] = 0.5,
     options: Annotated[
@@ -217,9 +220,18 @@ def _column(path: Path, name: str, first: int | None) -> list[str]:
 
 
 def _texts(path: Path) -> Iterator[str]:
-    """Every string of a JSONL record joined, or the line."""
+    """What is said in a row of an exported corpus, in both languages; every string of a record joined; or the line."""
+    from sindbad.corpus import exported
     from sindbad.textfiles import json_lines
 
+    if path.is_dir() or exported.holds_conversations(path):
+        for translated, original in exported.read_conversations(path):
+            yield " ".join(text for _, text in (*translated, *original))
+        return
+    if path.suffix == ".parquet":
+        for row in exported.parquet_rows(path):
+            yield " ".join(_strings(row))
+        return
     if ".jsonl" not in path.name:
         yield from _lines(path)
         return
@@ -243,7 +255,7 @@ def _tell(work: Callable[[], tuple[list[Table], dict[str, Any]]], json_file: Pat
     try:
         tables, record = work()
     except SindbadError as error:
-        fail(f"{error.message} [{error.reason}]")
+        fail(error)
     typer.echo(as_text(tables))
     for table in tables:
         typer.echo(f"{table.title}: {table.note}", err=True)

@@ -31,7 +31,8 @@ def sft(
     stage: StageName = None,
     model: ModelDir = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="Trajectory shards, an exported corpus, or JSONL of pairs or messages.")
+        Path | None,
+        typer.Option("--data", help="Trajectory shards, an exported corpus, or JSONL of pairs or messages."),
     ] = None,
     run: RunDirectory = DEFAULT_RUN,
     dry_run: DryRun = False,
@@ -43,7 +44,7 @@ def sft(
     try:
         _run_sft(chosen, existing_model(model or Path(chosen.model)), existing(data or Path(chosen.data)), run)
     except SindbadError as error:
-        fail(error.message)
+        fail(error)
 
 
 @app.command()
@@ -65,7 +66,7 @@ def grpo(
         start, asked = existing_model(model or Path(chosen.model)), existing(questions or Path(chosen.questions))
         asyncio.run(_run_grpo(chosen, start, asked, run))
     except SindbadError as error:
-        fail(error.message)
+        fail(error)
 
 
 def resolve(recipe: Path, kind: str, stage: str | None, dry_run: bool) -> Any:
@@ -76,7 +77,7 @@ def resolve(recipe: Path, kind: str, stage: str | None, dry_run: bool) -> Any:
     try:
         chosen = load_recipe(recipe).only(kind, stage)
     except SindbadError as error:
-        fail(error.message)
+        fail(error)
     if dry_run:
         typer.echo(dump_recipe(chosen), nl=False)
         raise typer.Exit

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sindbad import atomic
+from sindbad.corpus.exported import LINEAGE
 from sindbad.corpus.job import Job, batches
 from sindbad.corpus.ledger import Ledger
 from sindbad.corpus.licences import Obligations, obligations
@@ -22,7 +23,6 @@ from sindbad.corpus.records import InstructionRecord
 from sindbad.corpus.translate import CorpusReport, Kept, kept, report
 
 SHARD_ROWS: Final = 20_000
-LINEAGE: Final = "lineage.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,13 @@ class Contents:
         self.characters += sum(len(message.content) for message in row.translation.messages)
 
 
-def four_tuple(original: InstructionRecord, translation: InstructionRecord) -> FourTuple:
-    """First question and first answer, in both languages (papers §4.3: N rows give N of them, and 2N pairs)."""
-    return FourTuple(
-        *(text for pair in zip(original.prompt_and_completion(), translation.prompt_and_completion(), strict=True)
-          for text in pair)
-    )  # fmt: skip
+def four_tuple(original: InstructionRecord, translation: InstructionRecord) -> FourTuple | None:
+    """First question and the answer after it, in both languages (papers §4.3: N rows give N of them, and 2N pairs).
+
+    None for a conversation in which nothing answers the first question.
+    """
+    asked, said = original.first_exchange(), translation.first_exchange()
+    return None if asked is None or said is None else FourTuple(asked[0], said[0], asked[1], said[1])
 
 
 def export(job: Job, folder: Path, *, name: str = "") -> Contents:
@@ -93,7 +94,7 @@ def _write(folder: Path, shard: int, rows: list[Kept], contents: Contents) -> No
         contents.add(row)
     table = pa.Table.from_pylist([_plain(row) for row in rows], schema=_schema(pa))
     pq.write_table(table, folder / "data" / f"train-{shard:05d}.parquet", compression="zstd")
-    tuples = [four_tuple(row.original, row.translation) for row in rows]
+    tuples = [made for row in rows if (made := four_tuple(row.original, row.translation)) is not None]
     contents.tuples += len(tuples)
     names = FourTuple.__slots__
     columns = pa.table({one: pa.array([getattr(t, one) for t in tuples], pa.string()) for one in names})
@@ -181,9 +182,9 @@ def _size(count: int) -> str:
 def pairs_of(rows: Iterator[Kept]) -> Iterator[tuple[str, str]]:
     """Both parallel pairs of every 4-tuple: what the translator is supervised with."""
     for row in rows:
-        four = four_tuple(row.original, row.translation)
-        yield four.instr_en, four.instr_ar
-        yield four.resp_en, four.resp_ar
+        if (four := four_tuple(row.original, row.translation)) is not None:
+            yield four.instr_en, four.instr_ar
+            yield four.resp_en, four.resp_ar
 
 
 _CARD = """---

@@ -78,10 +78,32 @@ class InstructionRecord:
         check(built)
         return built
 
+    @property
+    def turns(self) -> tuple[tuple[str, str], ...]:
+        """(role, content) of every message: what :func:`sindbad.training.examples.examples_of_conversations` takes."""
+        return tuple((message.role, message.content) for message in self.messages)
+
+    def first_exchange(self) -> tuple[str, str] | None:
+        """The first user turn and the first answer after it, for HALA's 4-tuples; None where nothing answers it.
+
+        A pair, not the conversation: what is trained on is :meth:`training_row`.
+        """
+        first = next(number for number, message in enumerate(self.messages) if message.role == "user")
+        answer = next((message.content for message in self.messages[first:] if message.role == "assistant"), None)
+        return None if answer is None else (self.messages[first].content, answer)
+
     def prompt_and_completion(self) -> tuple[str, str]:
-        """The first user turn and the first answer, for prompt/completion training files."""
-        user = next(message.content for message in self.messages if message.role == "user")
-        return user, next(message.content for message in self.messages if message.role == "assistant")
+        """As :meth:`first_exchange`. Raises InvalidInput where nothing answers the first question."""
+        found = self.first_exchange()
+        if found is None:
+            raise InvalidInput(f"record {self.record_id} has no answer after its first question.")
+        return found
+
+    def training_row(self) -> dict[str, Any]:
+        """A line of a training file: {prompt, completion} where that is all there is, else {messages}, whole."""
+        if [message.role for message in self.messages] == ["user", "assistant"]:
+            return dict(zip(("prompt", "completion"), self.prompt_and_completion(), strict=True))
+        return {"messages": [asdict(message) for message in self.messages]}
 
 
 def check(record: InstructionRecord) -> None:
@@ -129,6 +151,12 @@ def write_jsonl(path: Path, records: Iterable[InstructionRecord]) -> int:
     lines = [json.dumps(record.to_record(), ensure_ascii=False) for record in records]
     atomic.write_text(path, "".join(line + "\n" for line in lines))
     return len(lines)
+
+
+def write_training_rows(path: Path, records: Iterable[InstructionRecord]) -> None:
+    """JSONL of :meth:`InstructionRecord.training_row`, read by :func:`sindbad.training.examples.read_conversations`."""
+    rows = (json.dumps(record.training_row(), ensure_ascii=False) for record in records)
+    atomic.write_text(path, "".join(f"{row}\n" for row in rows))
 
 
 def read_jsonl(path: Path) -> Iterator[InstructionRecord]:

@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sindbad.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from sindbad.training.examples import Conversation
 
 TOKEN_BUDGET = 4096
 """Padded tokens of one forward pass."""
@@ -48,10 +51,17 @@ class LocalModel:
 
     def pair_loss(self, pairs: Sequence[tuple[str, str]]) -> tuple[float, float]:
         """Mean negative log-likelihood (nats a token) and teacher-forced accuracy of (prompt, completion) pairs."""
-        from sindbad.training.examples import examples_of_pairs
+        from sindbad.training.examples import of_pair
+
+        return self.conversation_loss([of_pair(prompt, completion) for prompt, completion in pairs])
+
+    def conversation_loss(self, conversations: Sequence[Conversation]) -> tuple[float, float]:
+        """As :meth:`pair_loss`, over every assistant turn of whole conversations."""
+        from sindbad.training.examples import examples_of_conversations
         from sindbad.training.sft import evaluate_examples
 
-        return evaluate_examples(self.model, list(examples_of_pairs(self.tokenizer, pairs)), TOKEN_BUDGET)
+        examples = list(examples_of_conversations(self.tokenizer, conversations))
+        return evaluate_examples(self.model, examples, TOKEN_BUDGET)
 
     def likelihoods(self, asked: Sequence[tuple[str, str]], *, chat: bool) -> list[Likelihood]:
         """Of each continuation after its context: the context as a user turn (``chat``), or as plain text.

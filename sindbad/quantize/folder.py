@@ -21,9 +21,10 @@ from sindbad.atomic import check_replaceable, new_dir, write_json, write_text
 from sindbad.errors import SindbadError
 from sindbad.quantize.backends import Backend, open_backend
 from sindbad.quantize.configuration import QuantizeConfig
-from sindbad.quantize.lineage import CARDS, card, lineage
+from sindbad.quantize.lineage import card, lineage
 from sindbad.quantize.numerics import LayerError, Scheme, layer_error
 from sindbad.quantize.source import MANIFEST, SHARDS, Source, read_source
+from sindbad.weights.card import CARDS
 
 SIDE_FILES = (".json", ".jinja", ".model", ".txt", ".tiktoken")
 SPARE_BYTES = 16 << 20

@@ -1,13 +1,13 @@
 """Where a quantised model comes from: source digest, versions, and the licence that it inherits.
 
 Covered: the licence named in the source's card (README.md or MODEL_CARD.md front matter) or given by the caller, with
-what it asks for. A card without one makes the result "unknown", never permissive.
+what it asks for, and what the card of a model that Sindbad trained or merged says it was made of. A card without one
+makes the result "unknown", never permissive.
 """
 
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -16,30 +16,15 @@ from sindbad import __version__
 from sindbad.corpus.licences import obligations
 from sindbad.quantize.configuration import QuantizeConfig
 from sindbad.quantize.source import Source
+from sindbad.training.card import LINEAGE_KEY, licences_of, parts_of_model
+from sindbad.weights.card import front_matter as front_matter
 from sindbad.weights.manifest import file_sha256
 
 if TYPE_CHECKING:
     from sindbad.quantize.backends import Backend
     from sindbad.quantize.folder import QuantizationReport
 
-CARDS = ("README.md", "MODEL_CARD.md")
-KEPT = ("license", "license_name", "license_link", "language", "base_model")
-
-
-def front_matter(folder: Path) -> dict[str, Any]:
-    """The YAML at the head of a model's card; empty where there is none or it is not readable."""
-    for name in CARDS:
-        if not (folder / name).is_file():
-            continue
-        parts = (folder / name).read_text(encoding="utf-8", errors="replace").split("---", 2)
-        if len(parts) == 3 and not parts[0].strip():
-            try:
-                head = yaml.safe_load(parts[1])
-            except yaml.YAMLError:
-                continue
-            if isinstance(head, dict):
-                return head
-    return {}
+KEPT = ("license", "license_name", "license_link", "language", "base_model", LINEAGE_KEY)
 
 
 def lineage(source: Source, config: QuantizeConfig, backend: Backend, licence: str | None) -> dict[str, Any]:
@@ -48,6 +33,8 @@ def lineage(source: Source, config: QuantizeConfig, backend: Backend, licence: s
     digest = hashlib.sha256("".join(f"{name} {files[name]}\n" for name in sorted(files)).encode()).hexdigest()
     head = front_matter(source.folder)
     stated = licence or str(head.get("license_name") or head.get("license") or "unknown")
+    made_of = licences_of(parts_of_model(source.folder)) if head.get(LINEAGE_KEY) else []
+    owed = obligations([*([licence] if licence else []), *made_of] or [stated])
     return {
         "scheme": config.scheme.value,
         "format": backend.config["format"],
@@ -55,7 +42,7 @@ def lineage(source: Source, config: QuantizeConfig, backend: Backend, licence: s
         "backend": backend.name,
         "arithmetic": config.arithmetic,
         "source": {"folder": source.folder.name, "sha256": digest, "files": files},
-        "licence": {"name": stated, "inherited": obligations([stated]).sentences()},
+        "licence": {"name": stated, "inherited": owed.sentences()},
         "versions": {"sindbad": __version__, **backend.versions},
     }
 

@@ -16,8 +16,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
-from sindbad.atomic import check_replaceable, new_dir, write_json
+from sindbad.atomic import check_replaceable, new_dir, write_json, write_text
 from sindbad.errors import Corrupt, InvalidInput, NotFound
+from sindbad.training.card import CARD, card, parts_of_model, together
 from sindbad.training.configuration import MergeConfig as MergeConfig
 from sindbad.training.merge_tokenizer import Choice, choose, copy_choice, special_ids
 from sindbad.training.schedule import Schedule, spread
@@ -205,6 +206,8 @@ def relative_change(base: Any, other: Any) -> float:
 def merge_folders(base_dir: Path, tuned_dir: Path, target: Path, config: MergeConfig | None = None) -> MergeReport:
     """Merge two model folders into ``target`` (replaced atomically), with the report beside the weights.
 
+    Where the card of either model names a licence, the result has a card with what both ask for.
+
     Raises:
         NotFound: a folder without weights.
         InvalidInput: the models do not fit together, or tokenizer or chat template need a choice.
@@ -228,7 +231,16 @@ def merge_folders(base_dir: Path, tuned_dir: Path, target: Path, config: MergeCo
         _adapt_configuration(temporary / "config.json", config, special_ids(choice, base_dir), vocabulary)
         save_file(merged, str(temporary / "model.safetensors"), metadata={"format": "pt"})
         write_json(temporary / REPORT_FILE, {**report.to_record(), "config": config.model_dump(mode="json")})
+        if said := _card(base_dir, tuned_dir, target.name, config):
+            write_text(temporary / CARD, said)
     return report
+
+
+def _card(base_dir: Path, tuned_dir: Path, name: str, config: MergeConfig) -> str:
+    """ "" where neither model's card says anything."""
+    sides = ((base_dir, "base model"), (tuned_dir, "tuned model"))
+    parts = together(*((kind, folder.resolve().name, parts_of_model(folder, kind)) for folder, kind in sides))
+    return card(name, f"SLERP of a tuned model with its base, t = {config.t}, by `sindbad merge`.", parts)
 
 
 def merged_with(folder: Path) -> MergeConfig:

@@ -18,8 +18,9 @@ from typing import Any
 
 import torch
 
-from sindbad.atomic import new_dir
+from sindbad.atomic import new_dir, write_text
 from sindbad.errors import InvalidInput
+from sindbad.training.card import CARD
 from sindbad.training.checkpoint import latest_checkpoint, restore, save_checkpoint
 from sindbad.training.configuration import RunPaths as RunPaths
 from sindbad.training.configuration import SFTConfig as SFTConfig
@@ -193,12 +194,20 @@ def load_causal_lm(model_dir: str | Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(str(model_dir), dtype=torch.float32, local_files_only=True)
 
 
-def save_model_folder(model: Any, tokenizer_from: Path, target: Path, *, dtype: torch.dtype | None = None) -> Path:
-    """Write a model folder atomically: weights and configuration, and the tokenizer's files of ``tokenizer_from``."""
+def save_model_folder(
+    model: Any, tokenizer_from: Path, target: Path, *, dtype: torch.dtype | None = None, card: str = ""
+) -> Path:
+    """Write a model folder atomically: weights and configuration, and the tokenizer's files of ``tokenizer_from``.
+
+    Args:
+        card: README.md (:func:`sindbad.training.card.card`); "" writes none.
+    """
     with new_dir(target) as temporary:
         state = None if dtype is None else {name: value.to(dtype) for name, value in model.state_dict().items()}
         model.save_pretrained(str(temporary), state_dict=state)
         copy_tokenizer(tokenizer_from, temporary)
+        if card:
+            write_text(temporary / CARD, card)
     return target
 
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from sindbad.atomic import check_replaceable, replace_dir, write_json
 from sindbad.errors import InvalidInput
 from sindbad.training.configuration import MergeConfig
+from sindbad.training.examples import Conversation, read_conversations, read_pairs
 
 SWEEP_FILE = "merge_sweep.json"
 
@@ -34,9 +35,9 @@ class Measure(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HeldOutLoss:
-    """``loss:FILE``: nats a token of the completions of a JSONL file of {prompt, completion}."""
+    """``loss:FILE``: nats a token of what the assistant says in a JSONL file of {prompt, completion} or {messages}."""
 
-    pairs: tuple[tuple[str, str], ...]
+    conversations: tuple[Conversation, ...]
     name: str = "loss"
     higher_is_better: bool = False
 
@@ -44,7 +45,7 @@ class HeldOutLoss:
         """Loss and teacher-forced accuracy."""
         from sindbad.evaluation.local_model import LocalModel
 
-        loss, accuracy = LocalModel(folder).pair_loss(self.pairs)
+        loss, accuracy = LocalModel(folder).conversation_loss(self.conversations)
         return {"loss": loss, "token_accuracy": accuracy}
 
 
@@ -91,18 +92,21 @@ class Sweep:
 
 def parse_measure(text: str, *, first: int | None = None) -> Measure:
     """``loss:FILE`` or ``chrf:FILE``. Raises InvalidInput for anything else and for an empty file."""
-    from sindbad.training.examples import read_pairs
-
     kind, _, file = text.partition(":")
-    makers: dict[str, Callable[[tuple[tuple[str, str], ...]], Measure]] = {"loss": HeldOutLoss, "chrf": GreedyChrf}
-    if kind not in makers or not file:
+    if kind not in ("loss", "chrf") or not file:
         raise InvalidInput(f"{text!r} is no evaluation; give loss:FILE or chrf:FILE (JSONL of prompt and completion)")
     if not Path(file).is_file():
         raise InvalidInput(f"there is no file {file}")
-    pairs = tuple(read_pairs(Path(file)))[:first]
-    if not pairs:
+    measure: HeldOutLoss | GreedyChrf
+    if kind == "loss":
+        measure = HeldOutLoss(conversations := tuple(read_conversations(Path(file)))[:first])
+        empty = not conversations
+    else:
+        measure = GreedyChrf(pairs := tuple(read_pairs(Path(file)))[:first])
+        empty = not pairs
+    if empty:
         raise InvalidInput(f"{file} holds no pair")
-    return makers[kind](pairs)
+    return measure
 
 
 def sweep_merge(

@@ -20,6 +20,7 @@ from sindbad.cli import merge as cli
 from sindbad.demo.tokenizer import build_tokenizer
 from sindbad.errors import Corrupt, InvalidInput, NotFound
 from sindbad.training.configuration import MergeConfig, OptimiserConfig, RunPaths, SFTConfig
+from sindbad.training.examples import of_pair
 from sindbad.training.merge import REPORT_FILE, angle, merge_folders, merged_with, read_state
 from sindbad.training.sweep import HeldOutLoss, parse_measure, sweep_merge
 from sindbad.translation.small_models import save_tokenizer
@@ -197,7 +198,7 @@ def test_a_sweep_asks_for_values_and_a_known_evaluation(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="loss:FILE or chrf:FILE"):
         parse_measure("bleu:x")
     with pytest.raises(InvalidInput, match="between 0 and 1"):
-        sweep_merge(tmp_path, tmp_path, tmp_path / "o", [1.5], [HeldOutLoss((("a", "b"),))], MergeConfig())
+        sweep_merge(tmp_path, tmp_path, tmp_path / "o", [1.5], [HeldOutLoss((of_pair("a", "b"),))], MergeConfig())
 
 
 def test_a_merge_leaves_the_old_target_when_it_is_refused(tmp_path: Path) -> None:
@@ -229,7 +230,9 @@ def test_a_merge_and_a_sweep_never_replace_a_folder_of_something_else(tmp_path: 
     with pytest.raises(InvalidInput, match="another folder"):
         merge_folders(tmp_path / "base", tmp_path / "tuned", tmp_path)
     with pytest.raises(InvalidInput, match="another folder"):
-        sweep_merge(tmp_path / "base", tmp_path / "tuned", tmp_path, [0.5], [HeldOutLoss((("a", "b"),))], MergeConfig())
+        sweep_merge(
+            tmp_path / "base", tmp_path / "tuned", tmp_path, [0.5], [HeldOutLoss((of_pair("a", "b"),))], MergeConfig()
+        )
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 
@@ -243,5 +246,5 @@ def test_a_merge_and_a_sweep_never_replace_what_they_read(tmp_path: Path) -> Non
         with pytest.raises(InvalidInput, match="holds what is read from"):
             merge_folders(base, tuned, target)
         with pytest.raises(InvalidInput, match="holds what is read from"):
-            sweep_merge(base, tuned, target, [0.5], [HeldOutLoss((("a", "b"),))], MergeConfig())
+            sweep_merge(base, tuned, target, [0.5], [HeldOutLoss((of_pair("a", "b"),))], MergeConfig())
     assert {path: path.read_bytes() for path in (tmp_path / "models").rglob("*") if path.is_file()} == before

@@ -44,7 +44,7 @@ def write(stage_json: str, data_path: str, text_path: str) -> dict[str, float]:
     from pipelines.stage import running
     from sindbad import atomic
     from sindbad.corpus.licences import obligations
-    from sindbad.corpus.parallel import prepare, read_parallel, write_pairs
+    from sindbad.corpus.parallel import licences_of, prepare, read_parallel, write_pairs
     from sindbad.corpus.schemas import SCHEMAS
     from sindbad.corpus.sources import SourceRequest, read_pairs
     from sindbad.translation.bilingual_tokenizer import train_tokenizer
@@ -60,7 +60,7 @@ def write(stage_json: str, data_path: str, text_path: str) -> dict[str, float]:
         else:
             train = {name: read_parallel(root, file, training=True) for name, file in settings.train.items()}
             held_out = {name: file.held_out for name, file in settings.train.items()}
-            licences = [file.licence for file in settings.train.values()]
+            licences = list(dict.fromkeys(one for file in settings.train.values() for one in licences_of(root, file)))
         text = prepare(train, tests, held_out=held_out, filters=settings.filters, seed=settings.seed)
         stage.say(f"{len(text.train):,} sentence pairs, left out: {dict(text.dropped.most_common())}")
         out.mkdir(parents=True, exist_ok=True)

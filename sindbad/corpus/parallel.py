@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from sindbad.corpus import exported
 from sindbad.corpus.filters import FilterSettings, judge
 from sindbad.corpus.filters import Pair as JudgedPair
 from sindbad.corpus.sources import HELD_OUT
@@ -31,14 +32,17 @@ Pair = tuple[str, str]
 
 
 class ParallelFile(BaseModel):
-    """A TSV with a header or a JSONL (also .gz) with a column a language."""
+    """A TSV with a header, a JSONL (also .gz) or a Parquet with a column a language; or an exported corpus.
+
+    Of an export (the folder, or a file of its ``pairs``) both pairs of every 4-tuple are read, whatever the columns.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: Path
     """Below the folder of data."""
     licence: str
-    """Of the file, from its card; the translator inherits it."""
+    """Of the file, from its card; the translator inherits it, and with it what an export's lineage names."""
     source_column: str = "en"
     """Text that is translated."""
     target_column: str = "ar"
@@ -65,12 +69,16 @@ def read_parallel(root: Path, file: ParallelFile, *, training: bool) -> list[Pai
         InvalidInput: a line without the columns, or a file that may not be trained on.
     """
     path = root / file.path
-    if not path.is_file():
+    if not path.exists():
         raise NotFound(f"there is no file {path}; give the folder that holds {file.path}")
     if training and HELD_OUT in path.name:
         raise InvalidInput(f"{path} is marked {HELD_OUT}: it measures models and must not be trained on")
+    if path.is_dir() or exported.holds_pairs(path):
+        both = ((source.strip(), target.strip()) for source, target in exported.read_pairs(path))
+        return [pair for pair in both if all(pair)]
     found = []
-    for number, row in enumerate(table_rows(path), start=1):
+    rows = exported.parquet_rows(path) if path.suffix == ".parquet" else table_rows(path)
+    for number, row in enumerate(rows, start=1):
         pair = (row.get(file.source_column), row.get(file.target_column))
         if not all(isinstance(text, str) for text in pair):
             raise InvalidInput(
@@ -79,6 +87,12 @@ def read_parallel(root: Path, file: ParallelFile, *, training: bool) -> list[Pai
             )
         found.append((str(pair[0]).strip(), str(pair[1]).strip()))
     return [pair for pair in found if all(pair)]
+
+
+def licences_of(root: Path, file: ParallelFile) -> list[str]:
+    """The licence that is named, and those in the lineage of the export that it is or is part of."""
+    folder = exported.export_of(root / file.path)
+    return list(dict.fromkeys([file.licence, *(exported.licences_of(folder) if folder else ())]))
 
 
 def prepare(

@@ -21,12 +21,13 @@ from services.runtime import RuntimeSettings, ServiceContext
 from services.runtime.model_control import ModelSettings, serve_model
 from sindbad.clients.openai import ChatCompletions, OpenAISettings
 from sindbad.clients.policy import PolicyClient
-from sindbad.clients.translation_messages import outcome_message, pair_message, requests_of
+from sindbad.clients.translation_messages import description_message, outcome_message, pair_message, requests_of
 from sindbad.engines.factory import EngineSettings, create_engine
 from sindbad.engines.protocol import Engine
 from sindbad.engines.transformers_engine import TransformersEngineSettings
 from sindbad.errors import InvalidInput, NoModel
 from sindbad.translation.content import ContentJudge, LanguageModelJudge
+from sindbad.translation.described import Weights, describe, weights_of
 from sindbad.translation.glossary import Glossary
 from sindbad.translation.prompts import language_name
 from sindbad.translation.protocol import SegmentPair, Translation, TranslationRequest
@@ -85,6 +86,7 @@ class TranslatorServicer(translator_pb2_grpc.TranslatorServicer):
     def __init__(self, settings: TranslatorServiceSettings, judge: ContentJudge | None = None) -> None:
         self._settings, self._judge = settings, judge
         self._translator: Translator | None = None
+        self._weights = Weights()
         self.outcomes: Counter[str] = Counter()
 
     def use_speaker(self, speaker: Speaker) -> None:
@@ -99,8 +101,9 @@ class TranslatorServicer(translator_pb2_grpc.TranslatorServicer):
         style = prompt_style(model_dir, self._settings.translator.style)
         settings = self._settings.translator.model_copy(update={"style": style})
         translator = Translator(engine, tokenizer, settings, revision=str(version), judge=self._judge)
+        weights = await asyncio.to_thread(weights_of, model_dir, version)
         await engine.load(model_dir, version)
-        self._translator = translator
+        self._translator, self._weights = translator, weights
 
     async def Translate(
         self, request: translator_pb2.TranslateRequest, context: Any
@@ -145,6 +148,19 @@ class TranslatorServicer(translator_pb2_grpc.TranslatorServicer):
                     self._count([event])
                     yield translator_pb2.StreamItemsResponse(item=index, outcome=outcome_message(event))
 
+    async def Describe(
+        self, request: translator_pb2.TranslatorDescribeRequest, context: Any
+    ) -> translator_pb2.TranslatorDescribeResponse:
+        """See translator.proto."""
+        source, target = request.source_language, request.target_language
+        self._check_languages(source, target)
+        chosen = self._settings
+        found = describe(
+            self._ready().settings, source=source, target=target, endpoint=chosen.endpoint, judge=chosen.content_judge,
+            weights=self._weights,
+        )  # fmt: skip
+        return description_message(found)
+
     def _ready(self) -> Translator:
         if self._translator is None:
             raise NoModel("the translator holds no model; load one through ModelControl or set model.directory")
@@ -186,12 +202,15 @@ class TranslatorServicer(translator_pb2_grpc.TranslatorServicer):
         self._check_direction(request)
         return Glossary((entry.source, entry.target) for entry in request.glossary)
 
-    def _check_direction(self, request: translator_pb2.TranslateRequest | translator_pb2.TranslateItemsRequest) -> None:
-        for name in (request.source_language, request.target_language):
+    def _check_languages(self, source: str, target: str) -> None:
+        for name in (source, target):
             language_name(name)
-        direction, known = f"{request.source_language}-{request.target_language}", self._settings.directions
+        direction, known = f"{source}-{target}", self._settings.directions
         if direction not in known:
             raise InvalidInput(f"this model translates {', '.join(known)}, not {direction}")
+
+    def _check_direction(self, request: translator_pb2.TranslateRequest | translator_pb2.TranslateItemsRequest) -> None:
+        self._check_languages(request.source_language, request.target_language)
         if request.HasField("temperature") and not 0.0 <= request.temperature <= 2.0:
             raise InvalidInput("temperature lies between 0 and 2", metadata={"field": "temperature"})
 

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from sindbad.corpus.address import Identity
     from sindbad.corpus.connect import Connection, Examination
+    from sindbad.corpus.identify import Named
     from sindbad.corpus.job import Job, JobSpec, Round
     from sindbad.corpus.store import JobStore
     from sindbad.corpus.translate import CorpusReport
     from sindbad.corpus.worker import Tally, WorkerSettings
+    from sindbad.translation.glossary import Glossary
 
 app = typer.Typer(no_args_is_help=True, help="Translate instruction data; ask why a row was dropped; report; export.")
 
@@ -42,7 +45,11 @@ def _store(folder: str, storage: str) -> JobStore:
 def translate(
     job: Folder,
     source: Annotated[
-        list[str], typer.Option("--source", help="NAME, NAME=FILE or NAME=FOLDER, then @LICENCE if it differs; repeat.")
+        list[str],
+        typer.Option(
+            "--source",
+            help="NAME or NAME#REVISION (Hub), NAME=FILE or NAME=FOLDER, then @LICENCE if it differs; repeat.",
+        ),
     ],
     licence: Annotated[str, typer.Option(help="Licence of the translator; inherited by all rows.")],
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N records of each source.")] = None,
@@ -50,49 +57,78 @@ def translate(
     endpoint: Annotated[str, typer.Option(help="An OpenAI-compatible server instead.")] = "",
     endpoint_model: Annotated[str, typer.Option(help="The model's name there.")] = "",
     model: Annotated[Path | None, typer.Option(help="A model folder instead.")] = None,
-    revision: Annotated[str, typer.Option(help="Names the weights; needed unless --model is given.")] = "",
-    quantisation: Annotated[str, typer.Option(help="For example FP8_DYNAMIC; a model folder says it itself.")] = "",
+    revision: Annotated[
+        str, typer.Option(help="Names the weights; needed for an endpoint, and a service that has none of its own.")
+    ] = "",
+    quantisation: Annotated[
+        str, typer.Option(help="For example FP8_DYNAMIC; a model folder and its service say it themselves.")
+    ] = "",
+    translator_identity: Annotated[
+        str, typer.Option(help="Names prompt and decoding of a service too old to say them; it is not asked then.")
+    ] = "",
+    glossary: Annotated[
+        Path | None, typer.Option(help="TSV of terms, SOURCE<tab>TARGET; a changed one reruns the rows that hold it.")
+    ] = None,
     from_language: Annotated[str, typer.Option("--from")] = "en",
     to_language: Annotated[str, typer.Option("--to")] = "ar",
     unit: Annotated[str, typer.Option(help="conversation or message.")] = "conversation",
     config: Annotated[
-        Path | None, typer.Option(help="YAML: filters, duplicates, shard_rows, translator, examiners, worker.")
+        Path | None,
+        typer.Option(help="YAML: filters, duplicates, shard_rows, translator, examiners, glossary, worker."),
     ] = None,
     workers: Workers = 1,
     retry: Retry = True,
     storage: Options = "",
 ) -> None:
     """Plan what is missing and translate it. The same command goes on after a kill; a changed one pays for changes."""
+    from sindbad.corpus.identify import Named
     from sindbad.corpus.sources import SourceRequest
 
     requests = [SourceRequest.parse(text, limit) for text in source]
     settings = _settings(config)
-    connection = _connection(settings.pop("translator", {}), translator, endpoint, endpoint_model, model)
+    connection = _connection(settings.pop("translator", {}), translator, endpoint, endpoint_model, model, unit)
     asked = _examination(settings.pop("examiners", {}))
     manner = _manner(settings.pop("worker", {}))
-    identity = {
-        "revision": revision or _revision(connection.model),
-        "quantisation": quantisation or _quantisation(connection.model), "licence": licence, "unit": unit,
-        "source": from_language, "target": to_language, "decoding": connection.settings.decoding(),
-        "style": _style(connection),
-    }  # fmt: skip
+    terms = _terms(glossary or settings.pop("glossary", None))
+    named = Named(licence=licence, revision=revision, quantisation=quantisation, declared=translator_identity,
+                  unit=unit, source=from_language, target=to_language)  # fmt: skip
+    identity = _identity(connection, named)
     rows = {"sources": [one.describe() for one in requests]}
-    spec = _spec({**settings, "identity": identity, "source": rows, "examiners": asked.names()})
     store = _store(job, storage)
+    spec = _spec({**settings, "identity": identity.model_dump(), "source": rows, "examiners": asked.names(),
+                  "glossary": _stored(store, terms)})  # fmt: skip
     again = {"sources": source, "limit": limit, "connection": connection.model_dump(mode="json"),
-             "examiners": asked.model_dump(mode="json"), "worker": manner.model_dump(mode="json")}  # fmt: skip
+             "examiners": asked.model_dump(mode="json"), "worker": manner.model_dump(mode="json"),
+             "named": named.model_dump(mode="json")}  # fmt: skip
+    _tell_changes(_begun(store), spec)
     _run(store, storage, spec, connection, again, workers=workers, retry=retry)
 
 
 @app.command()
-def resume(job: Folder, workers: Workers = 1, retry: Retry = True, storage: Options = "") -> None:
-    """Go on with a job as it was last begun; rows that failed are tried again."""
-    from sindbad.corpus.connect import Connection
+def resume(
+    job: Folder,
+    workers: Workers = 1,
+    retry: Retry = True,
+    as_begun: Annotated[
+        bool, typer.Option("--as-begun", help="Keep the content addresses, whatever the translator says by now.")
+    ] = False,
+    storage: Options = "",
+) -> None:
+    """Go on with a job as it was last begun; rows that failed are tried again, and those that its translator, if it
+    changed meanwhile, would translate otherwise."""
     from sindbad.corpus.job import Job
 
     store = _store(job, storage)
     spec, again = Job.open(store).spec, store.read_json("job.json")
-    _run(store, storage, spec, Connection(**again["connection"]), again, workers=workers, retry=retry)
+    connection = _connected_before(again)
+    again["as_begun"] = as_begun
+    if not as_begun:
+        identity = _identity(connection, _named_before(again, spec.identity))
+        asked = _examination(again["examiners"])
+        changed = spec.model_copy(update={"identity": identity, "examiners": asked.names()})
+        _tell_changes(spec, changed)
+        spec = changed
+    _run(store, storage, spec, connection, again, workers=workers, retry=retry)
 
 
 @app.command()
@@ -240,10 +276,16 @@ def _spec(values: dict[str, Any]) -> JobSpec:
 
 
 def _connection(
-    settings: dict[str, Any], service: list[str] | None, endpoint: str, endpoint_model: str, model: Path | None
+    settings: dict[str, Any],
+    service: list[str] | None,
+    endpoint: str,
+    endpoint_model: str,
+    model: Path | None,
+    unit: str,
 ) -> Connection:
     from sindbad.configuration import resolve
     from sindbad.corpus.connect import Connection
+    from sindbad.errors import InvalidInput
 
     named = {"service": service or [], "endpoint": endpoint, "endpoint_model": endpoint_model,
              "model": str(model) if model else None}  # fmt: skip
@@ -253,30 +295,82 @@ def _connection(
         from sindbad.weights.folder import check_model_folder
 
         check_model_folder(connection.model)
+    if connection.content_judge is not None and unit != "conversation":
+        raise InvalidInput("a content_judge reads conversations: leave --unit as it is, or the judge out")
     return connection
 
 
-def _style(connection: Connection) -> str:
-    if connection.model is None:
-        return connection.settings.style.value
-    from sindbad.translation.small_models import prompt_style
+def _terms(path: Path | str | None) -> Glossary | None:
+    from sindbad.corpus.terms import read_glossary
 
-    return prompt_style(connection.model, connection.settings.style).value
+    return read_glossary(Path(path)) if path else None
 
 
-def _revision(model: Path | None) -> str:
-    from sindbad.corpus.connect import model_revision
-    from sindbad.errors import InvalidInput
+def _stored(store: JobStore, terms: Glossary | None) -> str:
+    from sindbad.corpus.terms import store_glossary
 
-    if model is None:
-        raise InvalidInput("name the weights with --revision: two models must never share content addresses")
-    return model_revision(model)
+    return store_glossary(store, terms) if terms is not None else ""
 
 
-def _quantisation(model: Path | None) -> str:
-    from sindbad.quantize.loading import quantisation_name
+def _identity(connection: Connection, named: Named) -> Identity:
+    """Who translates now, by its own word; says so where the user and the weights name different licences."""
+    import asyncio
 
-    return quantisation_name(model) if model is not None else ""
+    from sindbad.corpus.identify import identify
+
+    identity, licence = asyncio.run(identify(connection, named))
+    if licence and licence.lower() != named.licence.lower():
+        typer.echo(
+            f"the translator's weights state the licence {licence}; the rows inherit {named.licence}, as you say"
+        )
+    return identity
+
+
+def _connected_before(again: dict[str, Any]) -> Connection:
+    from sindbad.corpus.connect import Connection
+    from sindbad.translation.settings import TranslatorSettings
+
+    values = dict(again["connection"])
+    if "named" not in again:  # written when all settings were, also those that nobody had set
+        fields = TranslatorSettings.model_fields
+        values["settings"] = {name: value for name, value in values.get("settings", {}).items()
+                              if name == "style" or value != fields[name].default}  # fmt: skip
+    return Connection(**values)
+
+
+def _named_before(again: dict[str, Any], identity: Identity) -> Named:
+    """What the user said when the job was begun; a job of before holds only what came of it."""
+    from sindbad.corpus.identify import Named
+
+    if "named" in again:
+        return Named(**again["named"])
+    return Named(**identity.model_dump(include={"licence", "revision", "quantisation", "unit", "source", "target"}))
+
+
+def _begun(store: JobStore) -> JobSpec | None:
+    """The spec that a job was last worked on with."""
+    from sindbad.corpus.job import Job
+    from sindbad.errors import NotFound
+
+    try:
+        return Job.open(store).spec
+    except NotFound:
+        return None
+
+
+def _tell_changes(before: JobSpec | None, now: JobSpec) -> None:
+    """Why rows that were answered are asked for again."""
+    if before is None:
+        return
+    changed = before.identity.differences(now.identity)
+    if changed:
+        typer.echo("the translator is not what it was when this job was last begun; its rows have new addresses:")
+    for line in changed:
+        typer.echo(f"  {line}")
+    if before.glossary != now.glossary:
+        typer.echo("another glossary: the rows that hold a changed term have new addresses")
+    if before.examiners != now.examiners:
+        typer.echo("other examiners: what is translated is judged again")
 
 
 def _run(
@@ -294,13 +388,16 @@ def _run(
 
     from sindbad.corpus.job import Job
     from sindbad.corpus.sources import Reading, SourceRequest, read_sources
+    from sindbad.corpus.terms import glossary_of
     from sindbad.corpus.translate import report
     from sindbad.corpus.worker import prepare
 
     opened, reading = Job(store, spec), Reading()
     store.write("job.json", json.dumps(again, ensure_ascii=False).encode())
     requests = [SourceRequest.parse(text, again["limit"]) for text in again["sources"]]
-    current = asyncio.run(prepare(opened, lambda: read_sources(requests, reading), retry_failed=retry))
+    current = asyncio.run(
+        prepare(opened, lambda: read_sources(requests, reading), glossary_of=glossary_of(opened), retry_failed=retry)
+    )
     for (name, reason), count in sorted(reading.skipped.items()):
         typer.echo(f"left out of {name}: {count:,} rows, {reason}")
     if current is None:
@@ -318,7 +415,6 @@ def _run(
 
 async def join(url: str, round_number: int, storage: str) -> Tally:
     """One worker of a round (0: the last) until that is finished. Raises NotFound where there is none."""
-    from sindbad.corpus.connect import Connection
     from sindbad.corpus.job import Job
     from sindbad.errors import NotFound
 
@@ -328,17 +424,39 @@ async def join(url: str, round_number: int, storage: str) -> Tally:
     if not found:
         raise NotFound(f"{url} has no round {round_number}")
     began = store.read_json("job.json")
-    return await _work(opened, found[-1], Connection(**began["connection"]), began)
+    connection = _connected_before(began)
+    if not began.get("as_begun"):
+        await _still_the_same(opened, connection, began)
+    return await _work(opened, found[-1], connection, began)
+
+
+async def _still_the_same(job: Job, connection: Connection, began: dict[str, Any]) -> None:
+    """Raise InvalidInput where the service would translate under another address than the round's."""
+    from sindbad.corpus.identify import identify
+    from sindbad.errors import InvalidInput
+
+    identity = job.spec.identity
+    if not connection.service or not identity.wordings:  # begun before anybody asked, or declared by the user
+        return
+    patience = _manner(began.get("worker", {})).engine_patience_seconds
+    now, _ = await identify(connection, _named_before(began, identity), patience_seconds=patience)
+    if changed := identity.differences(now):
+        raise InvalidInput(
+            f"the translator is not what this round was planned for ({'; '.join(changed)}): "
+            "go on with `sindbad corpus resume`, which plans the rows that it touches anew"
+        )
 
 
 async def _work(job: Job, current: Round, connection: Connection, began: dict[str, Any]) -> Tally:
     from sindbad.corpus.connect import connected, examiners
+    from sindbad.corpus.terms import glossary_of
     from sindbad.corpus.worker import Worker
 
     identity, asked = job.spec.identity, _examination(began["examiners"])
     manner = _manner(began.get("worker", {}))  # a job of before may not say
     async with connected(connection, identity) as translator, examiners(asked, identity) as models:
-        return await Worker(job, translator, examiners=models, settings=manner).run(current)
+        worker = Worker(job, translator, examiners=models, settings=manner, glossary_of=glossary_of(job))
+        return await worker.run(current)
 
 
 def _examination(values: dict[str, Any]) -> Examination:

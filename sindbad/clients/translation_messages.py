@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from typing import cast
 
 from sindbad.translation.glossary import Glossary
-from sindbad.translation.protocol import ADDRESSEES, SegmentAttempt, SegmentPair, Translation, TranslationRequest, Turn
+from sindbad.translation.protocol import (
+    ADDRESSEES,
+    Description,
+    SegmentAttempt,
+    SegmentPair,
+    Translation,
+    TranslationRequest,
+    Turn,
+)
 from sindbad.v1 import common_pb2, translator_pb2
 
 
@@ -154,4 +162,39 @@ def _attempt(message: translator_pb2.SegmentAttempt) -> SegmentAttempt:
         difference=message.span_difference,
         reason=message.reason,
         model_version=int(message.weight_version) if message.HasField("weight_version") else -1,
+    )
+
+
+# -- what decides a translation ----------------------------------------------------------------------------------------
+
+
+def description_message(found: Description) -> translator_pb2.TranslatorDescribeResponse:
+    """A description as a message."""
+    return translator_pb2.TranslatorDescribeResponse(
+        revision=found.revision,
+        quantisation=found.quantisation,
+        masker=found.masker,
+        prompt_style=found.style,
+        prompt_digest=found.prompt,
+        decoding=found.decoding,
+        wordings_digest=found.wordings,
+        content_judge=found.judge,
+        licence=found.licence,
+        weight_version=found.version if found.version >= 0 else None,
+    )
+
+
+def description_of(message: translator_pb2.TranslatorDescribeResponse) -> Description:
+    """Inverse of :func:`description_message`."""
+    return Description(
+        style=message.prompt_style,
+        prompt=message.prompt_digest,
+        decoding=message.decoding,
+        wordings=message.wordings_digest,
+        masker=message.masker,
+        judge=message.content_judge,
+        revision=message.revision,
+        quantisation=message.quantisation,
+        licence=message.licence,
+        version=int(message.weight_version) if message.HasField("weight_version") else -1,
     )

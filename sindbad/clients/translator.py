@@ -10,10 +10,10 @@ import grpc.aio
 from sindbad.clients.channel import ChannelSettings
 from sindbad.clients.service import ServiceClient
 from sindbad.clients.status import from_rpc_error
-from sindbad.clients.translation_messages import items_message, outcome_of, pair_of
-from sindbad.errors import Unavailable
+from sindbad.clients.translation_messages import description_of, items_message, outcome_of, pair_of
+from sindbad.errors import NotFound, SindbadError, Unavailable
 from sindbad.translation.glossary import Glossary
-from sindbad.translation.protocol import SegmentPair, Translation, TranslationRequest
+from sindbad.translation.protocol import Description, SegmentPair, Translation, TranslationRequest
 from sindbad.v1 import translator_pb2, translator_pb2_grpc
 
 
@@ -48,6 +48,20 @@ class TranslatorClient(ServiceClient):
         )
         reply = await self.call("Translate", request)
         return [_from_proto(translation) for translation in reply.translations]
+
+    async def describe(self, source: str = "en", target: str = "ar") -> Description:
+        """What decides a translation there; of several addresses any one's. Raises InvalidInput for a direction that
+        it does not have, NoModel, and NotFound/NO_DESCRIPTION where the server is older than this question."""
+        request = translator_pb2.TranslatorDescribeRequest(source_language=source, target_language=target)
+        try:
+            return description_of(await self.call("Describe", request))
+        except SindbadError as error:
+            if error.reason != grpc.StatusCode.UNIMPLEMENTED.name:
+                raise
+            raise NotFound(
+                f"the translator service cannot say what decides its translations: {error.message}",
+                reason="NO_DESCRIPTION",
+            ) from error
 
     async def translate_request(self, request: TranslationRequest) -> Translation:
         """See ``RequestTranslator``; the request's own deadline counts where it is set."""

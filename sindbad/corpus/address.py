@@ -1,14 +1,16 @@
 """What a translation depends on, and nothing else: its content address.
 
 The key of a record is a hash of its messages, the masker's version, the prompt, the model's revision with its
-quantisation, the decoding, the direction and those glossary terms that occur in it. Change one and exactly the rows
-that it touches have new keys. Filters are not part of it: another threshold judges a translation again, unpaid.
+quantisation, the decoding, the wordings, the content judge, the direction and those glossary terms that occur in it.
+Change one and exactly the rows that it touches have new keys. Filters are not part of it: another threshold judges a
+translation again, unpaid. What an address of before did not hold is not in it now: jobs of before stay what they are.
 """
 
 from __future__ import annotations
 
 import json
 from hashlib import sha256
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,6 +18,9 @@ from sindbad.corpus.records import InstructionRecord
 from sindbad.translation.glossary import Glossary
 from sindbad.translation.prompts import PromptStyle, pair_wording, translation_prompt
 from sindbad.translation.spans import MASKER_VERSION
+
+_LATER: Final = ("wordings", "judge")
+"""Fields that an identity of before does not have; empty they change nothing."""
 
 
 class Identity(BaseModel):
@@ -34,7 +39,7 @@ class Identity(BaseModel):
     style: PromptStyle = PromptStyle.LIGHT
     """Whose prompt template."""
     prompt: str = ""
-    """What the prompt is, if it isn't the template of ``style`` (an endpoint's system message, a prompt file)."""
+    """What the prompt is, or a digest of it; empty for what the template of ``style`` is now."""
     unit: str = "conversation"
     """"conversation": a record is translated whole, earlier turns as context; "message": each message for itself."""
     source: str = "en"
@@ -43,6 +48,10 @@ class Identity(BaseModel):
     """Language that is wanted."""
     masker: str = MASKER_VERSION
     """Version of the protected spans."""
+    wordings: str = ""
+    """Digest of both languages' wordings; empty where nobody asked for it."""
+    judge: str = ""
+    """The content judge, with a digest of its prompt; empty for rules alone."""
 
     @property
     def model(self) -> str:
@@ -55,13 +64,25 @@ class Identity(BaseModel):
             return self.prompt or translation_prompt("", self.style, source=self.source, target=self.target)
         return repr(pair_wording(self.source, self.target))
 
+    def recorded(self) -> dict[str, Any]:
+        """JSON-ready, as an identity of before was recorded where it holds no more than that."""
+        return {name: value for name, value in self.model_dump().items() if value or name not in _LATER}
+
+    def differences(self, other: Identity) -> list[str]:
+        """What ``other`` has changed, a line each ("decoding: 'a' is now 'b'"); the licence is in no key."""
+        mine, theirs = self.model_dump(mode="json"), other.model_dump(mode="json")
+        return [f"{name}: {mine[name]!r} is now {theirs[name]!r}" for name in mine
+                if mine[name] != theirs[name] and name != "licence"]  # fmt: skip
+
     def key(self, record: InstructionRecord, glossary: Glossary | None = None) -> str:
         """Content address of one record: 32 hexadecimal digits."""
         said = [(message.role, message.content) for message in record.messages]
         used = sorted({(n, glossary[n]) for _, text in said for n in glossary.names_in(text)}) if glossary else []
-        parts = [
+        parts: list[object] = [
             said, used, self.masker, self.prompt_text(), self.model, self.decoding, self.unit, self.source, self.target,
         ]  # fmt: skip
+        if self.wordings or self.judge:
+            parts += [self.wordings, self.judge]
         return digest(parts)
 
 

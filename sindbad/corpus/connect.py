@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,16 +26,23 @@ from sindbad.corpus.examiners import (
 )
 from sindbad.corpus.translators import ByConversation, ByMessage, RecordTranslator
 from sindbad.errors import InvalidInput, NotFound
+from sindbad.translation.described import model_name
+from sindbad.translation.judges import JUDGE_PROMPT
 from sindbad.translation.prompts import PromptStyle
 from sindbad.translation.settings import TranslatorSettings
+from sindbad.weights.folder import model_revision as model_revision
 
 if TYPE_CHECKING:
     from sindbad.clients.translator import TranslatorClient
+    from sindbad.translation.content import ContentJudge
     from sindbad.translation.translator import Translator
 
 
 AWAY_SECONDS = 5.0
 """How long a call looks for a translator service before it says that there is none."""
+
+
+_OURS = frozenset(("model", "messages", "max_tokens", "temperature", "seed", "stream"))
 
 
 class Connection(BaseModel):
@@ -59,6 +66,11 @@ class Connection(BaseModel):
     """Longest one record may take."""
     in_flight: int = Field(default=64, ge=1)
     """Requests at once to an endpoint."""
+    extra: dict[str, Any] = Field(default_factory=dict)
+    """Further fields of an endpoint's requests, as its server knows them (chat_template_kwargs); part of the key."""
+    content_judge: OpenAISettings | None = None
+    """A model that says what of an instruction is content to be left alone; unset: the rules alone. A service has its
+    own."""
 
     def checked(self) -> Connection:
         """Itself. Raises InvalidInput unless it names one translator."""
@@ -70,16 +82,20 @@ class Connection(BaseModel):
             )
         if self.endpoint and not self.endpoint_model:
             raise InvalidInput("an endpoint needs the model's name there: --endpoint-model NAME")
+        if self.extra and not self.endpoint:
+            raise InvalidInput("translator.extra is for an endpoint's requests; nothing else would read it")
+        if own := sorted(_OURS & set(self.extra)):
+            raise InvalidInput(f"translator.extra cannot set {', '.join(own)}: every request sets that itself")
+        if self.service and self.content_judge is not None:
+            raise InvalidInput("a translator service has a content_judge of its own: set it in the service's file")
         return self
 
-
-def model_revision(folder: Path) -> str:
-    """Names the weights, configuration, tokenizer and template of a model folder by their content."""
-    from sindbad.corpus.address import digest
-    from sindbad.weights.manifest import file_sha256
-
-    files = sorted(path for path in folder.glob("*") if path.suffix in (".safetensors", ".json", ".jinja"))
-    return digest([[path.name, file_sha256(path)] for path in files])
+    def asked(self) -> OpenAISettings:
+        """How its endpoint is asked."""
+        return OpenAISettings(
+            base_url=self.endpoint, model=self.endpoint_model, key_variable=self.key_variable,
+            deadline_seconds=self.deadline_seconds, parallel=self.in_flight, extra=self.extra,
+        )  # fmt: skip
 
 
 @asynccontextmanager
@@ -111,19 +127,27 @@ async def texts(connection: Connection) -> AsyncIterator[Translator | Translator
         from sindbad.translation.speakers import EndpointSpeaker
         from sindbad.translation.translator import Translator
 
-        asked = OpenAISettings(
-            base_url=connection.endpoint, model=connection.endpoint_model, key_variable=connection.key_variable,
-            deadline_seconds=connection.deadline_seconds, parallel=connection.in_flight,
-        )  # fmt: skip
-        async with ChatCompletions(asked) as endpoint:
-            yield Translator(settings=connection.settings, speaker=EndpointSpeaker(endpoint))
+        async with ChatCompletions(connection.asked()) as endpoint, _judge(connection) as judge:
+            yield Translator(settings=connection.settings, speaker=EndpointSpeaker(endpoint), judge=judge)
     else:
-        async with _loaded(connection) as translator:
+        async with _judge(connection) as judge, _loaded(connection, judge) as translator:
             yield translator
 
 
 @asynccontextmanager
-async def _loaded(connection: Connection) -> AsyncIterator[Translator]:
+async def _judge(connection: Connection) -> AsyncIterator[ContentJudge | None]:
+    if connection.content_judge is None:
+        yield None
+        return
+    from sindbad.clients.openai import ChatCompletions
+    from sindbad.translation.content import LanguageModelJudge
+
+    async with ChatCompletions(connection.content_judge) as model:
+        yield LanguageModelJudge(model)
+
+
+@asynccontextmanager
+async def _loaded(connection: Connection, judge: ContentJudge | None) -> AsyncIterator[Translator]:
     from transformers import AutoTokenizer
 
     from sindbad.engines.factory import create_engine
@@ -140,7 +164,8 @@ async def _loaded(connection: Connection) -> AsyncIterator[Translator]:
     try:
         await engine.load(folder, 1)
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        yield Translator(engine, tokenizer, connection.settings.model_copy(update={"style": style}))
+        settings = connection.settings.model_copy(update={"style": style})
+        yield Translator(engine, tokenizer, settings, judge=judge)
     finally:
         await engine.close()
 
@@ -163,6 +188,11 @@ class JudgeConfig(BaseModel):
 
     endpoint: OpenAISettings
     """Where it is."""
+
+    @property
+    def name(self) -> str:
+        """What decides its verdicts: the model, its prompt, and how it is asked."""
+        return f"judge:{model_name(self.endpoint, JUDGE_PROMPT)}"
 
 
 class QualityConfig(BaseModel):
@@ -196,7 +226,7 @@ class Examination(BaseModel):
         """What decides their verdicts, for the job's settings: a change judges again."""
         found = [f"quality:{self.quality.model.name}>={self.quality.minimum:g}"] if self.quality else []
         found += [f"round_trip>={self.round_trip.settings.chrf_min:g}"] if self.round_trip else []
-        return (*found, *([f"judge:{self.judge.endpoint.model}"] if self.judge else []))
+        return (*found, *([self.judge.name] if self.judge else []))
 
 
 @asynccontextmanager
@@ -216,5 +246,5 @@ async def examiners(asked: Examination, identity: Identity) -> AsyncIterator[tup
 
             model = await stack.enter_async_context(ChatCompletions(asked.judge.endpoint))
             judge = EndpointJudge(model, source=identity.source, target=identity.target)
-            found.append(JudgeExaminer(judge, f"judge:{asked.judge.endpoint.model}"))
+            found.append(JudgeExaminer(judge, asked.judge.name))
         yield tuple(found)

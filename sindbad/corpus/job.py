@@ -3,6 +3,7 @@
 ::
 
     specs/<spec>.json                 identity, filters, duplicates, source          immutable
+    glossaries/<digest>.json          the terms of a spec's glossary                 immutable
     plans/<plan>/rows/00000.parquet   every row of the source, in its order, with its content address
     plans/<plan>/plan.json            written last: the plan is whole
     rounds/0001.json                  which rows are asked for: all that no earlier attempt answered
@@ -57,6 +58,8 @@ class JobSpec(BaseModel):
     """Who translates, and how."""
     source: dict[str, Any] = Field(default_factory=dict)
     """What the rows are, for the record: names, revisions, limits. A changed source is a new plan."""
+    glossary: str = ""
+    """Digest of the glossary (:mod:`sindbad.corpus.terms`); empty for none. The rows' keys hold their own terms."""
     filters: FilterSettings = FilterSettings()
     """Thresholds of the filters."""
     examiners: tuple[str, ...] = ()
@@ -70,7 +73,8 @@ class JobSpec(BaseModel):
     def plan_id(self) -> str:
         """Changes with everything that decides what is asked for."""
         kept = self.duplicates.model_dump() if self.duplicates else None
-        return digest([self.identity.model_dump(), self.source, kept, self.shard_rows])[:16]
+        terms = [self.glossary] if self.glossary else []
+        return digest([self.identity.recorded(), self.source, kept, self.shard_rows, *terms])[:16]
 
     @property
     def spec_id(self) -> str:

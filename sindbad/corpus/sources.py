@@ -26,6 +26,8 @@ from sindbad.weights.manifest import file_sha256
 
 HELD_OUT: Final = "EVAL_ONLY"
 """A file with this in its name is for measuring; it is never read as training data."""
+MAIN: Final = "main"
+"""The Hub's revision where none is named; it moves."""
 _SUFFIXES: Final = (".parquet", ".jsonl", ".jsonl.gz", ".json", ".json.gz")
 
 
@@ -37,21 +39,38 @@ class SourceRequest:
     path: Path | None = None
     limit: int | None = None
     licence: str = ""
-    revision: str = "main"
+    revision: str = MAIN
 
     @classmethod
     def parse(cls, text: str, limit: int | None = None) -> SourceRequest:
-        """``NAME``, ``NAME=PATH``, either with ``@LICENCE`` behind it."""
-        body, _, licence = text.partition("@")
-        name, _, path = body.partition("=")
+        """``NAME``, ``NAME#REVISION`` (of the Hub) or ``NAME=PATH``, each with ``@LICENCE`` behind it. Raises
+        InvalidInput for a name that is not known, and for a revision of files."""
+        body, licence = _split_licence(text)
+        first, _, path = body.partition("=")
+        name, marked, revision = first.partition("#")
         schema_of(name)
-        return cls(name, Path(path) if path else None, limit, licence)
+        if marked and (path or not revision):
+            raise InvalidInput(f"{text}: a revision is the Hub's ({name}#REVISION); files are known by their content")
+        return cls(name, Path(path) if path else None, limit, licence, revision or MAIN)
 
     def describe(self) -> dict[str, Any]:
         """For a job's settings. A local source is known by its files' names and content."""
         files = [[file.name, file_sha256(file)] for file in data_files(self.path)] if self.path else []
         said = {"name": self.name, "limit": self.limit, "licence": self.licence}
         return {**said, "files": files} if files else {**said, "revision": self.revision}
+
+
+def path_in(text: str) -> str:
+    """The path in a source as :meth:`SourceRequest.parse` takes it; "" for the Hub's."""
+    return _split_licence(text)[0].partition("=")[2]
+
+
+def _split_licence(text: str) -> tuple[str, str]:
+    """At the last "@", if a licence may stand there: no folder and no data file does. An "@" of a path stays."""
+    body, marked, licence = text.rpartition("@")
+    if not marked or not body or "/" in licence or licence.endswith(_SUFFIXES):
+        return text, ""
+    return body, licence
 
 
 @dataclass(slots=True)
@@ -89,7 +108,7 @@ def _records(request: SourceRequest, reading: Reading) -> Iterator[InstructionRe
                 continue
             reading.given[request.name] += 1
             source_id = str(row.get("id", number)) + (f"-{part}" if part else "")
-            yield _record(request.name, source_id, one, licences)
+            yield _record(request.name, source_id, one, licences, schema.about(row))
 
 
 def _several(found: Any) -> bool:
@@ -98,13 +117,17 @@ def _several(found: Any) -> bool:
 
 
 def _record(
-    name: str, source_id: str, messages: Sequence[tuple[str, str]], licences: tuple[str, ...]
+    name: str,
+    source_id: str,
+    messages: Sequence[tuple[str, str]],
+    licences: tuple[str, ...],
+    metadata: Mapping[str, str],
 ) -> InstructionRecord:
     from sindbad.corpus.address import digest
 
     turns = tuple(Message(role, content) for role, content in messages)
     identity = digest([name, source_id, messages])[:20]
-    return InstructionRecord(identity, "en", turns, Provenance(name, source_id, licences), {})
+    return InstructionRecord(identity, "en", turns, Provenance(name, source_id, licences), metadata)
 
 
 def read_pairs(request: SourceRequest) -> Iterator[tuple[str, str, str]]:

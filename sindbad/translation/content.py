@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -191,6 +192,12 @@ _PROMPT = Path(__file__).with_name("pairs") / "content_judge.txt"
 _JSON = re.compile(r"\{.*\}", re.S)
 
 
+@cache
+def judge_prompt() -> str:
+    """What a judge is asked, around the field ``{text}``."""
+    return _PROMPT.read_text(encoding="utf-8")
+
+
 class Asked(Protocol):
     """Answers a prompt (``sindbad.clients.openai.TextModel``)."""
 
@@ -202,7 +209,7 @@ class LanguageModelJudge:
 
     def __init__(self, model: Asked, *, longest: int = 6000) -> None:
         self._model, self._longest = model, longest
-        self._prompt = _PROMPT.read_text(encoding="utf-8")
+        self._prompt = judge_prompt()
 
     async def kept(self, text: str, language: str) -> Kept | None:
         """See :class:`ContentJudge`. A model that fails or cannot be read has no opinion."""

@@ -139,6 +139,29 @@ class Translation:
     request_id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What decides a translation in one direction, as whoever translates says it; equal for those that do so alike.
+
+    Attributes:
+        style: of the prompt. prompt: digest of its words. decoding: limits, retries and checks; only equality counts.
+        wordings: digest of both languages'. masker: version of the protected spans. judge: the content judge, or "".
+        revision, quantisation, licence: of the weights; "" where they are somebody else's.
+        version: that the service calls them by; -1 likewise. It decides nothing.
+    """
+
+    style: str
+    prompt: str
+    decoding: str
+    wordings: str
+    masker: str
+    judge: str = ""
+    revision: str = ""
+    quantisation: str = ""
+    licence: str = ""
+    version: int = field(default=-1, compare=False)
+
+
 class TextTranslator(Protocol):
     """Translates documents; implemented in process and over gRPC."""
 

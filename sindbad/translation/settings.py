@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from sindbad.translation.kinds import ALL_KINDS, FORMAL_KINDS, SpanKind
 from sindbad.translation.prompts import PromptStyle
@@ -44,11 +46,28 @@ class TranslatorSettings(BaseModel):
     remember_terms: bool = True
     """Ask how the terms of a turn were rendered, for the turns after it (instruct, conversations)."""
 
+    @model_serializer(mode="wrap")
+    def _as_said(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Of INSTRUCT only what was set: written out, another style's default would come back as somebody's wish."""
+        said = whole(self).items()
+        return {name: value for name, value in said if name == "style" or self._said(name)}
+
     def decoding(self) -> str:
-        """Names the decoding, for the ledger's key."""
-        retries = f"retries={self.retries}@{self.retry_temperature}"
-        named = f"greedy;max_tokens={self.most_tokens};sentences={self.unit};{retries}"
-        return f"{named};whole;context={self.context_characters}" if self.asks_whole else named
+        """Names all that decides a reply or whether it is taken, for the ledger's key; also what is at its default,
+        because a default may change. ``concurrency`` and ``cache_size`` decide neither."""
+        named = [
+            "greedy",
+            f"max_tokens={self.most_tokens}",
+            f"max_source_tokens={self.longest_source}",
+            f"sentences={self.unit}",
+            f"retries={self.retries}@{self.retry_temperature}",
+            "numbers=masked" if SpanKind.NUMBER in self.kinds else "numbers=compared",
+            "replies=checked" if self.check_replies else "replies=taken",
+            *(["whole"] if self.asks_whole else []),
+        ]
+        if self.instructs:
+            named += [f"context={self.context_characters}", *(["terms"] if self.remember_terms else [])]
+        return ";".join(named)
 
     @property
     def unit(self) -> int:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -38,6 +39,7 @@ class Wording:
     number_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     number_frame: str = "{}"
     """What may be joined to a number's word, around ``{}``."""
+    minus: tuple[str, ...] = ()
     chatter: tuple[str, ...] = ()
     trailing: tuple[str, ...] = ()
     tasks: tuple[Task, ...] = ()
@@ -69,6 +71,16 @@ class Wording:
     def number_pattern(self, number: str) -> re.Pattern[str] | None:
         """A word for a small whole number."""
         return _any(self.number_words.get(number, ()), rf"(?<!\w){self.number_frame.replace('{}', '(?:{})')}(?!\w)")
+
+    @cached_property
+    def minus_pattern(self) -> re.Pattern[str] | None:
+        """Says in words that a number is negative."""
+        return _any(self.minus, r"(?<!\w)(?:{})(?!\w)")
+
+    def words(self) -> dict[str, Any]:
+        """Everything that it says, JSON-ready: equal for wordings that decide alike."""
+        said = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return {**said, "tasks": [[task.name, task.pattern.pattern, task.answer] for task in self.tasks]}
 
     def addressee(self, text: str) -> str:
         """ "feminine" or "masculine" where the speaker's words say it of themselves or of who is spoken to, else ""."""

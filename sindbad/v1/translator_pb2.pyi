@@ -644,3 +644,91 @@ class StreamItemsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___StreamItemsResponse: _TypeAlias = StreamItemsResponse  # noqa: Y015
+
+@_typing.final
+class TranslatorDescribeRequest(_message.Message):
+    """Which direction is asked about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_LANGUAGE_FIELD_NUMBER: _builtins.int
+    TARGET_LANGUAGE_FIELD_NUMBER: _builtins.int
+    source_language: _builtins.str
+    """Language of the texts ("en")."""
+    target_language: _builtins.str
+    """Language wanted ("ar")."""
+    def __init__(
+        self,
+        *,
+        source_language: _builtins.str = ...,
+        target_language: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["source_language", b"source_language", "target_language", b"target_language"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TranslatorDescribeRequest: _TypeAlias = TranslatorDescribeRequest  # noqa: Y015
+
+@_typing.final
+class TranslatorDescribeResponse(_message.Message):
+    """What decides a translation. Two servers that say the same translate alike, but for their arithmetic."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    QUANTISATION_FIELD_NUMBER: _builtins.int
+    MASKER_FIELD_NUMBER: _builtins.int
+    PROMPT_STYLE_FIELD_NUMBER: _builtins.int
+    PROMPT_DIGEST_FIELD_NUMBER: _builtins.int
+    DECODING_FIELD_NUMBER: _builtins.int
+    WORDINGS_DIGEST_FIELD_NUMBER: _builtins.int
+    CONTENT_JUDGE_FIELD_NUMBER: _builtins.int
+    LICENCE_FIELD_NUMBER: _builtins.int
+    WEIGHT_VERSION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.str
+    """Names the weights, configuration, tokenizer and template by their content; empty where the server does not hold
+    the model (an endpoint, the policy service): the caller must name it then.
+    """
+    quantisation: _builtins.str
+    """"FP8_DYNAMIC", "W8A8"; empty for weights as trained, or where the server does not hold the model."""
+    masker: _builtins.str
+    """Version of the protected spans."""
+    prompt_style: _builtins.str
+    """"light", "teacher" or "instruct"."""
+    prompt_digest: _builtins.str
+    """Digest of the prompt's words in this direction."""
+    decoding: _builtins.str
+    """Limits, retries, checks, and how another's endpoint is asked; its form is not stable, only its equality counts."""
+    wordings_digest: _builtins.str
+    """Digest of both languages' wordings: what stays untranslated, which replies are refused."""
+    content_judge: _builtins.str
+    """The model that says what of an instruction is content, with a digest of how it is asked; empty for rules alone."""
+    licence: _builtins.str
+    """Licence of the weights, as their folder states it; empty where it is not known."""
+    weight_version: _builtins.int
+    """The weight version that translates; unset where the server does not hold the model."""
+    def __init__(
+        self,
+        *,
+        revision: _builtins.str = ...,
+        quantisation: _builtins.str = ...,
+        masker: _builtins.str = ...,
+        prompt_style: _builtins.str = ...,
+        prompt_digest: _builtins.str = ...,
+        decoding: _builtins.str = ...,
+        wordings_digest: _builtins.str = ...,
+        content_judge: _builtins.str = ...,
+        licence: _builtins.str = ...,
+        weight_version: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_weight_version", b"_weight_version", "weight_version", b"weight_version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_weight_version", b"_weight_version", "content_judge", b"content_judge", "decoding", b"decoding", "licence", b"licence", "masker", b"masker", "prompt_digest", b"prompt_digest", "prompt_style", b"prompt_style", "quantisation", b"quantisation", "revision", b"revision", "weight_version", b"weight_version", "wordings_digest", b"wordings_digest"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__weight_version: _TypeAlias = _typing.Literal["weight_version"]  # noqa: Y015
+    _WhichOneofArgType__weight_version: _TypeAlias = _typing.Literal["_weight_version", b"_weight_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__weight_version) -> _WhichOneofReturnType__weight_version | None: ...
+
+Global___TranslatorDescribeResponse: _TypeAlias = TranslatorDescribeResponse  # noqa: Y015

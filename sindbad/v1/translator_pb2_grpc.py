@@ -50,6 +50,11 @@ class TranslatorStub:
                 request_serializer=sindbad_dot_v1_dot_translator__pb2.StreamItemsRequest.SerializeToString,
                 response_deserializer=sindbad_dot_v1_dot_translator__pb2.StreamItemsResponse.FromString,
                 _registered_method=True)
+        self.Describe = channel.unary_unary(
+                '/sindbad.v1.Translator/Describe',
+                request_serializer=sindbad_dot_v1_dot_translator__pb2.TranslatorDescribeRequest.SerializeToString,
+                response_deserializer=sindbad_dot_v1_dot_translator__pb2.TranslatorDescribeResponse.FromString,
+                _registered_method=True)
 
 
 class TranslatorServicer:
@@ -80,6 +85,14 @@ class TranslatorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Describe(self, request, context):
+        """Says what decides a translation in one direction, so that content addresses change with it.
+        FAILED_PRECONDITION/NO_MODEL when nothing is loaded; INVALID_ARGUMENT for a language pair it does not have.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TranslatorServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -97,6 +110,11 @@ def add_TranslatorServicer_to_server(servicer, server):
                     servicer.StreamItems,
                     request_deserializer=sindbad_dot_v1_dot_translator__pb2.StreamItemsRequest.FromString,
                     response_serializer=sindbad_dot_v1_dot_translator__pb2.StreamItemsResponse.SerializeToString,
+            ),
+            'Describe': grpc.unary_unary_rpc_method_handler(
+                    servicer.Describe,
+                    request_deserializer=sindbad_dot_v1_dot_translator__pb2.TranslatorDescribeRequest.FromString,
+                    response_serializer=sindbad_dot_v1_dot_translator__pb2.TranslatorDescribeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -181,6 +199,33 @@ class Translator:
             '/sindbad.v1.Translator/StreamItems',
             sindbad_dot_v1_dot_translator__pb2.StreamItemsRequest.SerializeToString,
             sindbad_dot_v1_dot_translator__pb2.StreamItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Describe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sindbad.v1.Translator/Describe',
+            sindbad_dot_v1_dot_translator__pb2.TranslatorDescribeRequest.SerializeToString,
+            sindbad_dot_v1_dot_translator__pb2.TranslatorDescribeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,11 +7,12 @@ and are not there, and, where the folder has a manifest, every checksum. Not cov
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from sindbad.errors import Corrupt, NotFound
-from sindbad.weights.manifest import MANIFEST_NAME, read_manifest
+from sindbad.weights.manifest import MANIFEST_NAME, file_sha256, read_manifest
 
 WEIGHTS, SHARDS = "model.safetensors", "model.safetensors.index.json"
 LONGEST_HEADER = 100_000_000
@@ -35,6 +36,14 @@ def check_model_folder(folder: Path) -> None:
         _check_safetensors(weights)
     if (folder / MANIFEST_NAME).is_file():
         read_manifest(folder).check(folder)
+
+
+def model_revision(folder: Path) -> str:
+    """Names the weights, configuration, tokenizer and template of a model folder by their content."""
+    files = sorted(path for path in folder.glob("*") if path.suffix in (".safetensors", ".json", ".jinja"))
+    named = [[path.name, file_sha256(path)] for path in files]
+    text = json.dumps(named, ensure_ascii=False, separators=(",", ":"))
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _weights_of(folder: Path) -> list[Path]:

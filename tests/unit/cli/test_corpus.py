@@ -83,7 +83,7 @@ def test_what_is_missing_on_the_command_line_is_told(tmp_path: Path) -> None:
     file = written(tmp_path / "rows.jsonl", 1)
     base = ["corpus", "translate", str(tmp_path / "job"), "--source", f"messages={file}", "--licence", "mit"]
     assert "name one translator" in str(RUN.invoke(app, base).exception)
-    unnamed = RUN.invoke(app, [*base, "--translator", "127.0.0.1:1"])
+    unnamed = RUN.invoke(app, [*base, "--endpoint", "http://127.0.0.1:1/v1", "--endpoint-model", "m"])
     assert "--revision" in str(unnamed.exception)
     assert "not a model folder" in str(RUN.invoke(app, [*base, "--model", str(tmp_path)]).exception)
     assert "holds no job" in str(RUN.invoke(app, ["corpus", "status", str(tmp_path / "nothing")]).exception)
@@ -98,6 +98,10 @@ def test_how_long_a_worker_waits_for_a_dead_engine_is_the_users_to_say(
     config.write_text("worker: {engine_patience_seconds: 0.01}\n", encoding="utf-8")  # the usual 600 s would time out
     begin = ["corpus", "translate", str(tmp_path / "job"), "--source", f"messages={file}", "--licence", "mit",
              "--translator", "127.0.0.1:1", "--revision", "one", "--config", str(config)]  # fmt: skip
+    unasked = RUN.invoke(app, begin)
+    assert isinstance(unasked.exception, Unavailable)
+    assert "127.0.0.1:1 is away" in str(unasked.exception)
+    begin += ["--translator-identity", "as it was"]
     ended = RUN.invoke(app, begin)
     assert isinstance(ended.exception, Unavailable)
     assert "127.0.0.1:1" in str(ended.exception)

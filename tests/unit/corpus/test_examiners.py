@@ -133,4 +133,5 @@ def test_an_examination_names_what_decides() -> None:
         {"judge": {"endpoint": {"base_url": "http://x/v1", "model": "qwen"}},
          "round_trip": {"translator": {"service": ["a:1"]}, "settings": {"chrf_min": 40}}}
     )  # fmt: skip
-    assert asked.names() == ("round_trip>=40", "judge:qwen")
+    assert asked.names() == ("round_trip>=40", asked.judge.name)
+    assert asked.judge.name.startswith("judge:qwen+")

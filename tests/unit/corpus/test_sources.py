@@ -13,7 +13,7 @@ import pytest
 from sindbad.corpus.export import four_tuple, pairs_of
 from sindbad.corpus.records import InstructionRecord
 from sindbad.corpus.schemas import HALA, SCHEMAS
-from sindbad.corpus.sources import Reading, SourceRequest, read_pairs, read_sources
+from sindbad.corpus.sources import Reading, SourceRequest, path_in, read_pairs, read_sources
 from sindbad.corpus.translate import Kept
 from sindbad.errors import InvalidInput, NotFound
 from tests.shared import shared
@@ -142,6 +142,36 @@ def test_a_source_on_the_command_line_has_a_name_a_path_and_a_licence(tmp_path: 
     before = request.describe()
     written(tmp_path, [{**ROWS["openorca"], "response": "B."}])
     assert request.describe() != before  # another content is another source
+
+
+def test_an_at_sign_of_a_path_is_no_licence(tmp_path: Path) -> None:
+    folder = tmp_path / "me@host"
+    folder.mkdir()
+    path = written(folder, [ROWS["openorca"]], "rows@2.jsonl")
+    for text, licence in ((f"openorca={path}", SCHEMAS["openorca"].licence), (f"openorca={path}@mit", "mit"),
+                          (f"openorca={folder}/@cc0-1.0", "cc0-1.0"), (f"openorca={folder}/", "mit")):  # fmt: skip
+        (record,) = read_sources([SourceRequest.parse(text)])
+        assert record.provenance.licences == (licence,)
+        assert Path(path_in(text)) in (path, folder)
+    assert SourceRequest.parse("openorca@cc0-1.0").licence == "cc0-1.0"
+
+
+def test_a_source_of_the_hub_is_read_at_the_revision_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def load(name: str, *_: Any, **options: Any) -> list[Any]:
+        asked.append({"name": name, **options})
+        return [ROWS["openorca"]]
+
+    monkeypatch.setattr("datasets.load_dataset", load)
+    named, plain = (SourceRequest.parse(text) for text in ("openorca#refs/pr/1@cc0-1.0", "openorca"))
+    for request in (named, plain):
+        assert len(list(read_sources([request]))) == 1
+    assert [one["revision"] for one in asked] == ["refs/pr/1", "main"]
+    assert named.describe() == {"name": "openorca", "limit": None, "licence": "cc0-1.0", "revision": "refs/pr/1"}
+    for text in ("openorca#abc=rows.jsonl", "openorca#"):
+        with pytest.raises(InvalidInput, match="revision"):
+            SourceRequest.parse(text)
 
 
 @pytest.mark.parametrize(

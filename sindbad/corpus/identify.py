@@ -1,0 +1,150 @@
+"""Who translates a job's rows, and how: the content address's part that the translator itself has to say.
+
+A model folder and an endpoint are described here; a service is asked (``Describe``), each of its addresses, because
+what it runs is its own and changes without us. A service that cannot say it needs the user's word (``declared``):
+guessing would give equal addresses to different translations. Replicas behind one address are not told apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+
+from pydantic import BaseModel, ConfigDict
+
+from sindbad.corpus import connect
+from sindbad.corpus.address import Identity
+from sindbad.corpus.connect import Connection
+from sindbad.errors import InvalidInput, NoModel, NotFound, Unavailable
+from sindbad.translation.described import describe, weights_of, wordings_digest
+from sindbad.translation.prompts import PromptStyle
+from sindbad.translation.protocol import Description
+
+PAUSE_SECONDS = 0.5
+
+
+class Named(BaseModel):
+    """What the user says of the translation; the rest is asked for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    licence: str
+    """Of the translator."""
+    revision: str = ""
+    """Names the weights; for a service that knows its own, beside their digest."""
+    quantisation: str = ""
+    """Where nobody else says it."""
+    declared: str = ""
+    """Stands for prompt, decoding and wordings of a service that is older than ``Describe``; it isn't asked then."""
+    unit: str = "conversation"
+    """As in :class:`Identity`."""
+    source: str = "en"
+    """Language that is translated."""
+    target: str = "ar"
+    """Language that is wanted."""
+
+
+async def identify(connection: Connection, named: Named, *, patience_seconds: float = 0.0) -> tuple[Identity, str]:
+    """The identity of a job's rows, and the licence that the weights' own folder states ("" where nobody knows).
+
+    Raises:
+        InvalidInput: the weights have no name, services differ, the user and a service contradict each other, or a
+        service cannot say what it does. Unavailable, NoModel: as every service, when the patience is over.
+    """
+    if named.declared:
+        return _declared(connection, named), ""
+    if connection.service:
+        found = await _asked(connection, named, patience_seconds)
+        if named.unit == "message":  # which records go as conversations is this side's to decide, by its own wordings
+            own = wordings_digest(named.source, named.target)
+            found = replace(found, wordings=found.wordings if own == found.wordings else f"{found.wordings}+{own}")
+    else:
+        found = _own(connection, named)
+    return _identity(found, named, checked=bool(connection.service)), found.licence
+
+
+def _declared(connection: Connection, named: Named) -> Identity:
+    if not connection.service:
+        raise InvalidInput("only a service's translations are declared; a model folder or an endpoint is known")
+    if not named.revision:
+        raise InvalidInput("name the weights with --revision: two models must never share content addresses")
+    word = f"declared: {named.declared}"
+    return Identity(
+        revision=named.revision, quantisation=named.quantisation, licence=named.licence, unit=named.unit,
+        source=named.source, target=named.target, prompt=word, decoding=word,
+    )  # fmt: skip
+
+
+def _own(connection: Connection, named: Named) -> Description:
+    """A translator that every worker makes for itself."""
+    folder, settings = connection.model, connection.settings
+    if folder is not None:
+        from sindbad.translation.small_models import prompt_style
+
+        settings = settings.model_copy(update={"style": prompt_style(folder, settings.style)})
+    # The user's name for a folder stands for its content: copies may differ in a file that decides nothing.
+    held = weights_of(folder) if folder is not None else None
+    found = describe(
+        settings, source=named.source, target=named.target, weights=held, judge=connection.content_judge,
+        endpoint=connection.asked() if connection.endpoint else None,
+    )  # fmt: skip
+    return replace(found, revision="") if named.revision else found
+
+
+def _identity(found: Description, named: Named, *, checked: bool) -> Identity:
+    revision = "@".join(part for part in (named.revision, found.revision) if part)
+    if not revision:
+        raise InvalidInput("name the weights with --revision: two models must never share content addresses")
+    if checked and named.quantisation and found.quantisation and named.quantisation != found.quantisation:
+        raise InvalidInput(f"--quantisation {named.quantisation}, but the service says {found.quantisation}")
+    if found.style not in set(PromptStyle):
+        raise InvalidInput(f"the service has the prompt style {found.style!r}, which is newer than this client")
+    return Identity(
+        revision=revision, quantisation=named.quantisation or found.quantisation, licence=named.licence,
+        unit=named.unit, source=named.source, target=named.target, style=PromptStyle(found.style),
+        prompt=found.prompt, decoding=found.decoding, masker=found.masker, wordings=found.wordings, judge=found.judge,
+    )  # fmt: skip
+
+
+async def _asked(connection: Connection, named: Named, patience_seconds: float) -> Description:
+    """What all addresses say alike."""
+    found = {address: await _one(address, named, patience_seconds) for address in connection.service}
+    (first, said), *others = found.items()
+    for address, other in others:
+        if other != said:
+            differing = [f"{name} {getattr(said, name)!r} and {getattr(other, name)!r}"
+                         for name in _COMPARED if getattr(said, name) != getattr(other, name)]  # fmt: skip
+            raise InvalidInput(
+                f"{first} and {address} do not translate alike ({'; '.join(differing)}): one job has one translator"
+            )
+    return said
+
+
+_COMPARED = tuple(name for name in Description.__slots__ if name != "version")
+
+
+async def _one(address: str, named: Named, patience_seconds: float) -> Description:
+    from sindbad.clients.translator import TranslatorClient
+
+    ends = time.monotonic() + patience_seconds
+    while True:
+        try:
+            async with TranslatorClient(
+                [address], patience_seconds=connect.AWAY_SECONDS, deadline_seconds=60.0
+            ) as client:
+                return await client.describe(named.source, named.target)
+        except NotFound as error:
+            if error.reason != "NO_DESCRIPTION":
+                raise
+            raise InvalidInput(
+                f"{address} is older than this client and cannot say what decides its translations: update it, or give "
+                "its prompt and decoding a name with --translator-identity and change that name when you change them"
+            ) from error
+        except (Unavailable, NoModel) as error:
+            if time.monotonic() >= ends:
+                away = "is away" if isinstance(error, Unavailable) else "holds no model"
+                raise type(error)(
+                    f"{address} {away}; a job begins with what it says of itself: {error.message}"
+                ) from error
+        await asyncio.sleep(PAUSE_SECONDS)

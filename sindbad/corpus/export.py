@@ -112,6 +112,7 @@ def _plain(row: Kept) -> dict[str, Any]:
         "licences": list(origin.licences),
         "translator": origin.translator,
         "key": row.key,
+        "metadata": json.dumps(dict(row.original.metadata), ensure_ascii=False, sort_keys=True),
     }
 
 
@@ -119,7 +120,7 @@ def _schema(pa: Any) -> Any:
     text = pa.string()
     messages = pa.list_(pa.struct([("role", text), ("content", text)]))
     kinds = {"messages": messages, "messages_source": messages, "licences": pa.list_(text)}
-    names = ("id", "messages", "messages_source", "source", "source_id", "licences", "translator", "key")
+    names = ("id", "messages", "messages_source", "source", "source_id", "licences", "translator", "key", "metadata")
     return pa.schema([(column, kinds.get(column, text)) for column in names])
 
 
@@ -224,7 +225,8 @@ Every row carries the licences of its source and of its translator, and inherits
 ## Columns
 
 `messages`: the conversation in `{language}`; `messages_source`: as it was; `source`, `source_id`, `licences`,
-`translator`: where it came from; `key`: content address, for `sindbad corpus why`. The configuration `pairs` holds
+`translator`: where it came from; `key`: content address, for `sindbad corpus why`; `metadata`: what the source's row
+says of itself (its subset, a category), as JSON. The configuration `pairs` holds
 (instr_en, instr_ar, resp_en, resp_ar): first question and answer in source and target language.
 
 ## Lineage

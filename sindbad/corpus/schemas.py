@@ -16,6 +16,9 @@ Messages = list[tuple[str, str]]
 Row = Mapping[str, Any]
 _ROLES: Final = {"human": "user", "user": "user", "prompter": "user", "gpt": "assistant", "assistant": "assistant",
                  "model": "assistant", "system": "system"}  # fmt: skip
+_PLAIN: Final = (str, int, float)
+LONGEST_LABEL: Final = 200
+"""Characters; what is longer is a text, and a text would have to be translated."""
 _FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})", re.M)
 _CODE_TASK = re.compile(
     r"\b(?:python|javascript|typescript|c\+\+|java|sql|html|css|bash|rust|golang|php|ruby|regex)\b.{0,80}"
@@ -47,6 +50,7 @@ class Schema:
         convert: a checked row's messages (one list, or a list of conversations), or why it is left out.
         hub, config, split: where it is published; "" for a form that only files have.
         parallel: its rows are sentence pairs, not instructions.
+        labels: columns of a form that say something about the row and are not its text (a subset's name).
     """
 
     columns: tuple[Mapping[str, str], ...]
@@ -56,6 +60,13 @@ class Schema:
     config: str = ""
     split: str = "train"
     parallel: bool = False
+    labels: tuple[str, ...] = ()
+
+    def about(self, row: Row) -> dict[str, str]:
+        """What a row says of itself, but its id: ``labels``, and short plain values of columns that no form names."""
+        text = {"id", *(column for form in self.columns for column in form)} - {*self.labels}
+        said = {name: str(value) for name, value in row.items() if name not in text and isinstance(value, _PLAIN)}
+        return {name: value for name, value in said.items() if 0 < len(value) <= LONGEST_LABEL}
 
 
 def _conversation(turns: list[Mapping[str, str]], role: str, content: str) -> Messages | Skip:
@@ -166,10 +177,11 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     ),
     "lamini": Schema(
         ({"instruction": "text", "response": "text", "instruction_source": "text"},), _lamini, "cc-by-nc-4.0",
-        "MBZUAI/LaMini-instruction",
+        "MBZUAI/LaMini-instruction", labels=("instruction_source",),
     ),
     "tulu3": Schema(
-        ({"messages": "[role,content]", "source": "text"},), _tulu, "odc-by", "allenai/tulu-3-sft-mixture"
+        ({"messages": "[role,content]", "source": "text"},), _tulu, "odc-by", "allenai/tulu-3-sft-mixture",
+        labels=("source",),
     ),
     "synthetic_gptj": Schema(
         ({"prompt": "text", "chosen": "text", "rejected": "text"},), _gptj, "mit",

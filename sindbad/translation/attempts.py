@@ -157,7 +157,7 @@ class Attempts:
         if masked.escape:
             return []
         marks = [
-            replace(masked.spans[int(mark[1])], start=mark.start(), end=mark.end(), text=mark[0], replacement=mark[0])
+            replace(masked.spans[int(mark[1])], start=mark.start(), end=mark.end(), replacement=mark[0])
             for mark in SENTINEL.finditer(masked.text)
         ]
         parts = split(masked.text, marks, sentences=1)

@@ -1,9 +1,10 @@
 """The block structure of a text: which stretches are prose, and which are code, math, JSON or marks.
 
-markdown-it-py parses the blocks (CommonMark with tables, plus three rules of ours: display math, tool calls and JSON in
-the open); positions are kept by line, and a line's own text is found inside its line. Everything that is no prose is
-copied, so an error of judgement here can leave something untranslated but never damage it. Inline marks are not looked
-at. Linear in the length of the text: rules that search for an end look it up in an index made once.
+markdown-it-py parses the blocks (CommonMark with tables, plus rules of ours: display math, tool calls and JSON in the
+open; a footnote is no link definition); positions are kept by line, and a line's own text is found inside its line.
+Everything that is no prose is copied, so an error of judgement here can leave something untranslated but never damage
+it. Of inline marks only code in a table's row is looked at. Linear in the length of the text: rules that search for an
+end look it up in an index made once.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from markdown_it import MarkdownIt
-from markdown_it.rules_block import StateBlock
+from markdown_it.rules_block import StateBlock, reference
 from markdown_it.token import Token
 
 from sindbad.translation.kinds import SpanKind
@@ -27,6 +28,7 @@ _ENDS = re.compile(r"\$\$|\\\]|\\end\{([^{}\n]{1,80})\}|</tool_call>")
 _BEGIN = re.compile(r"\$\$|\\\[|\\begin\{([^{}\n]{1,80})\}|<tool_call>")
 _PIPE = re.compile(r"(?<!\\)\|")
 _DELIMITER_ROW = re.compile(r"[\s>|:+-]*$")
+_TICKS = re.compile(r"`+")
 _PLAIN_LINE = r"""(?:(?:[^\W\d_]|["'(“”«»‘’،؟]|\d++(?![.)]))[^\n]*+|[ \t]*+)"""
 _PLAIN = re.compile(rf"{_PLAIN_LINE}(?:\n{_PLAIN_LINE})*+")
 _ODD = re.compile(r"[^\S \t\n]|\0")
@@ -185,6 +187,13 @@ def _json(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     return True
 
 
+def _reference(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """A link's definition; ``[^1]: note`` is prose behind a mark."""
+    if state.src.startswith("[^", state.bMarks[start] + state.tShift[start]):
+        return False
+    return reference(state, start, end, silent)
+
+
 def _push(state: StateBlock, name: str, first: int, after: int) -> None:
     state.line = after
     token = state.push(name, "", 0)
@@ -194,6 +203,7 @@ def _push(state: StateBlock, name: str, first: int, after: int) -> None:
 @cache
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark").enable("table").disable("inline")
+    parser.block.ruler.at("reference", _reference)
     alternatives = ["paragraph", "reference", "blockquote", "list"]
     parser.block.ruler.before("fence", "verbatim", _verbatim, {"alt": alternatives})
     parser.block.ruler.before("code", "json", _json, {"alt": alternatives})
@@ -315,14 +325,43 @@ def _html(lines: _Lines, first: int, last: int) -> Iterator[Stretch]:
 
 def _table(lines: _Lines, first: int, last: int) -> Iterator[Stretch]:
     """One stretch a cell; the delimiter row has none."""
+    columns = 0
     for number in range(first, min(last, len(lines.rows))):
         row = lines.rows[number]
         if _DELIMITER_ROW.fullmatch(row):
+            columns = columns or len(re.findall("-+", row))
             continue
-        edges = [-1, *(match.start() for match in _PIPE.finditer(row)), len(row)]
-        for left, right in itertools.pairwise(edges):
+        for left, right in itertools.pairwise([-1, *_pipes(row, columns), len(row)]):
             cell = row[left + 1 : right]
             body = cell.strip(" \t>")
             if body:
                 start = lines.starts[number] + left + 1 + cell.index(body)
                 yield Stretch(((start, start + len(body)),), table=True)
+
+
+def _pipes(row: str, columns: int) -> list[int]:
+    """Where the row's cells end. In a row that has more cells than the table, pipes inside code end none."""
+    pipes = [match.start() for match in _PIPE.finditer(row)]
+    inner = row.strip(" \t>")
+    cells = len(pipes) + 1 - inner.startswith("|") - inner.endswith("|")
+    if not columns or cells <= columns or "`" not in row:
+        return pipes
+    code = _code_in(row)
+    starts = [start for start, _ in code]
+    return [pipe for pipe in pipes if not ((place := bisect_left(starts, pipe)) and pipe < code[place - 1][1])]
+
+
+def _code_in(row: str) -> list[tuple[int, int]]:
+    """[start, end) of inline code, from left to right: a run of backticks up to the next run that is as long."""
+    waiting: dict[int, list[int]] = {}
+    for run in _TICKS.finditer(row):
+        waiting.setdefault(len(run[0]), []).append(run.start())
+    found, position = [], 0
+    for run in _TICKS.finditer(row):
+        size = len(run[0])
+        places = waiting[size]
+        place = bisect_left(places, run.end())
+        if run.start() >= position and place < len(places):
+            position = places[place] + size
+            found.append((run.start(), position))
+    return found

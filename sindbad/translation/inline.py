@@ -32,6 +32,17 @@ HTML_TAGS = frozenset(
     template tfoot th thead time title tr u ul var video think answer tool_response tools""".split()  # noqa: SIM905
 ) | (_VERBATIM_TAGS | _VOID_TAGS)
 
+_ROLE = r"(?:system|user|assistant|tool|model|developer|function|ipython)\b"
+_DOMAIN = (
+    r"(?:[A-Za-z0-9-]{1,63}\.){1,5}(?:com|org|net|edu|gov|int|io|dev|ai|app|co|me|info|tv|xyz|uk|de|fr|jp|cn|ru|eu|sa|ae|eg)"
+    r"|(?:youtu\.be|bit\.ly|goo\.gl)"
+)
+_ONE_WORD = (
+    r"(?:\"[!#-\[\]-~]{0,80}\"|'[!-&(-\[\]-~]{0,80}'|(?:true|false|null|True|False|None)\b)"
+    r"(?=[ \t]{0,4}(?:[,}\]]|(?m:$)))"
+)
+"""The value of a key that is no prose: one word, as in :mod:`sindbad.translation.json_spans`, or a constant."""
+
 # (name of the alternative, pattern). Order decides between those that begin at one place.
 _PATTERNS: tuple[tuple[str, str], ...] = (
     ("sentinel", rf"{SENTINEL.pattern.replace('(', '(?:')}|[{OPEN}{CLOSE}]"),
@@ -41,34 +52,50 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("dollar", r"\$(?=[^\s$])"),
     ("command", r"\\[A-Za-z]{2,24}\*?(?:\[[^\[\]\n]{0,80}\])?(?:\{[^{}\n]{0,200}\}){1,4}"),
     ("autolink", r"<(?:https?|ftp|mailto):[^\s<>]{1,2000}+>"),
-    ("url", r"\b(?:(?:https?|ftp)://|www\.(?=[\w-]{1,63}\.))[^\s<>\"'`|،؛؟⟦⟧]++"),
+    ("url", r"(?:\b(?:[A-Za-z][A-Za-z0-9+-]{1,15}://|www\.(?=[\w-]{1,63}\.))"
+            rf"|(?<![\w@/.:-])(?:{_DOMAIN})/(?=[\w~#?%@-]))[^\s<>\"'`|،؛؟⟦⟧]++"),
     ("email", r"(?<![\w.+-])[\w.+-]++@[\w-]+(?:\.[\w-]+)+"),
     ("comment", r"<!--|<!\[CDATA\[|<\?(?=[a-z])"),
-    ("special", r"<\|[^|<>\n]{1,60}\|>|<｜[^｜<>\n]{1,60}｜>|<</?SYS>>|\[/?INST\]|\[(?:MASK|CLS|SEP|PAD)\]"
+    ("special", rf"(?:<\|(?:im_start|start_header_id|start)\|>|<start_of_turn>){_ROLE}"
+                r"|<\|channel\|>(?:analysis|commentary|final)\b"
+                r"|<\|[^|<>\n]{1,60}\|>|<｜[^｜<>\n]{1,60}｜>|<</?SYS>>|\[/?INST\]|\[(?:MASK|CLS|SEP|PAD)\]"
                 r"|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk|mask)>"),
     ("tool", r"<tool_call>"),
     ("tag", _TAG),
     ("entity", r"&(?:[A-Za-z]{2,31}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});"),
     ("anchor", r"\{/\*[^*{}\n]{0,300}\*/\}|\{#[\w-]{1,200}\}"),
+    ("task", r"(?m:^)\[[ xX]\](?=[ \t]|(?m:$))"),
+    ("footnote", r"(?m:^)\[\^[^\[\]\s]{1,80}\]:|\[\^[^\[\]\s]{1,80}\]"),
     ("jinja", r"\{%[^{}\n]{1,200}%\}|<%[^<>\n]{1,200}%>"),
     ("placeholder", r"\{\{[^{}\n]{1,200}\}\}|\[\[[^\[\]\n]{1,200}\]\]"
                     r"|\$?\{[A-Za-z_][\w.\[\]-]{0,80}(?:![rsa])?(?::[^{}\n\s]{0,20})?\}|%\([\w.]{1,80}\)[-+0-9.]{0,6}[a-z]|\$[A-Za-z_]\w*"
+                    r"|\{[ ]{0,2}[A-Za-z_][\w-]{0,19}(?:[ ][A-Za-z_][\w-]{0,19}){0,2}[ ]{0,2}\}"
                     r"|\{[0-9]{1,3}(?::[^{}\n\s]{0,20})?\}|%[0-9]{1,2}\$[sdif]"),
     ("positional", r"%[-+0]?[0-9]{0,3}(?:\.[0-9]{1,3})?[sdifgxu](?!\w)|\{\}"),
     ("json", r"\{(?=\s{0,200}\")|\[(?=\s{0,200}[{\[\"])"),
-    ("key", r"(?m:(?:^|(?<=[{,]))[ \t]{0,40})\"[A-Za-z_$][\w$.-]{0,80}\"[ \t]{0,4}:"),
+    ("key", r"(?m:(?:^|(?<=[{,]))[ \t]{0,40})(?:\"[A-Za-z_$][\w$.-]{0,80}\"|'[A-Za-z_$][\w$.-]{0,80}')"
+            rf"[ \t]{{0,4}}:(?:[ \t]{{0,4}}{_ONE_WORD})?"),
     ("bracket", r"!?\["),
     ("link", r"\](?:\((?:<[^<>\n]{0,2000}>|(?:[^()\s\\]|\\.|\([^()\s]{0,500}\)){0,2000}+)"
              r"(?:\s{1,20}(?:\"[^\"]{0,500}\"|'[^'\n]{0,500}'))?\s{0,20}\)|\[[^\[\]\n]{0,200}\]|:(?=[ \t]{1,20}\S))?"),
 )  # fmt: skip
-_TRIGGER = re.compile(rf"[{OPEN}{CLOSE}\\`$<&{{}}%\[\]@]|://|www\.|\"[ \t]{{0,4}}:")
+_TRIGGER = re.compile(rf"[{OPEN}{CLOSE}\\`$<&{{}}%\[\]@]|://|www\.|[\"'][ \t]{{0,4}}:|\.[a-z]{{2,4}}/")
 """Every alternative but numbers and names holds one of these: without any, the long pattern cannot match."""
 _NUMBERS = re.compile(NUMBER)
 _ENDS = {"$$": "$$", "\\[": "\\]", "\\(": "\\)", "<!--": "-->", "<![CDATA[": "]]>", "<?": "?>"}
 
 
+_URL_BEGINNING = re.compile(r"(?!www\.)(?:[\w+-]+://|[\w.-]+/)")
 _FORMULA = re.compile(r"[\\^_={}]|\d[A-Za-z]\b")
 _PROSE = re.compile(r"\b[A-Za-z]{3,}\s+[A-Za-z]{2,}\b")
+_VARIABLE = re.compile(r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w{0,80}\})")
+_FIGURES = re.compile(r"\.?\d(?:[\d.,+*/^=<>() -]*[\d)])?")
+"""Inside dollars, a formula of figures alone; "5 and" or "1.50 - " between two prices is none."""
+_OPERATOR = re.compile(r"[+\-*/=<>|±×÷≤≥≠≈∈]{1,2}")
+_WRAPPED = re.compile(r"[\\^_={}+<>*/-]")
+_SUFFIX = re.compile(r"(?:th|st|nd|rd|s|es)\b")
+_GLUED = re.compile(r"[A-Za-z_{]")
+_TEX = re.compile(r"[\\^]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,27 +191,45 @@ class Inline:
         return self._add(match.start(), end, SpanKind.MATH) if end is not None else None
 
     def _dollar(self, match: re.Match[str]) -> int | None:
-        """``$x$`` as Pandoc reads it: no blank inside either dollar, no digit after the second, on one line."""
+        """``$x$``, else ``$VARIABLE``, else a price."""
         closing = self._until("$", match.end())
-        if closing is None:
-            return self._variable(match)
-        inner = self.text[match.end() : closing - 1]
-        sound = inner and not inner[-1].isspace() and not self.text[closing : closing + 1].isdigit()
-        if inner[:1].isdigit() and (not _FORMULA.search(inner) or _PROSE.search(inner)):
-            return None  # two prices
-        if sound and "\n" not in inner and inner[-1] != "\\":
+        if closing is not None and self._formula(self.text[match.end() : closing - 1], match.start(), closing):
             return self._add(match.start(), closing, SpanKind.MATH)
         return self._variable(match)
 
+    def _formula(self, inner: str, start: int, end: int) -> bool:
+        """Whether [start, end) is math: as Pandoc reads it (no blank inside either dollar, no digit after the second),
+        with one line break at most, and neither two variables (``$A-$B``) nor two prices (``$5 and $6``)."""
+        after = self.text[end : end + 1]
+        if not inner or inner[-1].isspace() or inner[-1] == "\\" or after.isdigit():
+            return False
+        if _GLUED.match(after) and not (self._suffix(inner, end) or _TEX.search(inner)):
+            return False
+        if "\n" in inner and not _wrapped(inner):
+            return False
+        if inner[0].isdigit() or (inner[0] in ".," and inner[1:2].isdigit()):
+            figures = _FIGURES.fullmatch(inner) and not self.text[start - 1 : start].isalnum()
+            return bool(
+                figures or (inner[-1] not in "=+*/<>,(-" and _FORMULA.search(inner) and not _PROSE.search(inner))
+            )
+        return any(map(str.isalnum, inner)) or bool(after != "$" and _OPERATOR.fullmatch(inner))
+
+    def _suffix(self, inner: str, end: int) -> bool:
+        """Whether a letter after the dollar is that of ``$n$th`` or ``$f(x)$is``, not of another variable."""
+        called = inner[-1] == ")" and inner[0] != "("
+        return called or bool(inner[-1].isalnum() and _SUFFIX.match(self.text, end))
+
     def _variable(self, match: re.Match[str]) -> int | None:
-        name = re.compile(r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w{0,80}\})").match(self.text, match.start())
+        name = _VARIABLE.match(self.text, match.start())
         return self._add(match.start(), name.end(), SpanKind.PLACEHOLDER) if name else None
 
     def _url(self, match: re.Match[str]) -> int | None:
         start, end = match.start(), match.end()
         while end > start and (self.text[end - 1] in ".,;:!?*_~…" or self._unbalanced(start, end)):
             end -= 1
-        return self._add(start, end, SpanKind.URL) if end - start > 7 else None
+        beginning = _URL_BEGINNING.match(match[0])
+        least = beginning.end() if beginning else 7
+        return self._add(start, end, SpanKind.URL) if end - start > least else None
 
     def _unbalanced(self, start: int, end: int) -> bool:
         last = self.text[end - 1]
@@ -248,6 +293,19 @@ class Inline:
     def _markup(self, match: re.Match[str]) -> int | None:
         return self._add(match.start(), match.end(), SpanKind.MARKUP)
 
+    def _task(self, match: re.Match[str]) -> int | None:
+        return self._mark(match, True)
+
+    def _footnote(self, match: re.Match[str]) -> int | None:
+        """A note's mark in the text, or, at the beginning of a line, the mark of the note itself."""
+        return self._mark(match, match[0].endswith(":"))
+
+    def _mark(self, match: re.Match[str], block: bool) -> int:
+        """Structure, unless it stands inside a JSON string, which is one segment."""
+        kind = SpanKind.MARK if block else SpanKind.MARKUP
+        self.found.append(Found(match.start(), match.end(), kind, block=block and not self.escapes))
+        return match.end()
+
     def _placeholder(self, match: re.Match[str]) -> int | None:
         return self._add(match.start(), match.end(), SpanKind.PLACEHOLDER)
 
@@ -306,6 +364,13 @@ class Inline:
         return self._add(match.start(), match.end(), SpanKind.MATH)
 
 
+def _wrapped(inner: str) -> bool:
+    """Whether what two dollars enclose over a line's end is a formula: an operator in it, and no sentence."""
+    if inner.count("\n") > 1:
+        return False
+    return "\\" in inner or bool(_WRAPPED.search(inner) and not _PROSE.search(inner))
+
+
 _HANDLERS: dict[str, Callable[[Inline, re.Match[str]], int | None]] = {
     "sentinel": Inline._sentinel,
     "escape": Inline._escape,
@@ -322,6 +387,8 @@ _HANDLERS: dict[str, Callable[[Inline, re.Match[str]], int | None]] = {
     "tag": Inline._tag,
     "entity": Inline._markup,
     "anchor": Inline._markup,
+    "task": Inline._task,
+    "footnote": Inline._footnote,
     "jinja": Inline._placeholder,
     "placeholder": Inline._placeholder,
     "positional": Inline._positional,

@@ -1,4 +1,7 @@
-"""Numbers compared by value: "3", "٣" and "3.0" are one number; "1,234.5" and "١٬٢٣٤٫٥" another.
+"""Numbers compared by value: "3", "٣" and "3.0" are one number; "1,234.5", "١٬٢٣٤٫٥" and "1.234,5" are another.
+
+A minus counts where a blank or an opening mark stands before it ("5-6" is a range, "- 5" a list), and may be said in
+words. What could be two numbers ("1.234", "1,5") is read as in English, a comma that groups nothing as a decimal one.
 
 Up to twelve, a number that has no digits on the other side is excused where a word for it stands there. Where one text
 only lacks numbers of the other (none is another one), two more kinds are excused: one and two, which Arabic says by the
@@ -14,15 +17,22 @@ from decimal import Decimal, InvalidOperation
 
 from sindbad.translation.wording import get_wording
 
-_NUMBER = re.compile(r"(?<!\d)\d+(?:[.,٫٬'’\u00a0\u202f]\d+)*")
+_MINUS = r"(?<![^\s(\[{«\"“'‘=<>≤≥≈~:،؛;,|\u200e\u200f\u202a-\u202e\u2066-\u2069])(?<!\d\s)[-\u2212]"
+_NUMBER = re.compile(rf"(?:{_MINUS})?(?<!\d)\d+(?:[.,٫٬'’\u00a0\u202f]\d+)*")
 _THOUSANDS = re.compile(r"\d{1,3}(?:([,٬'’.\u00a0\u202f])\d{3})(?:\1\d{3})*")
+_GROUPED_BY_POINTS = re.compile(r"\d{1,3}(?:([.'’\u00a0\u202f])\d{3})(?:\1\d{3})*[,٫]\d+|\d{1,3}(?:\.\d{3}){2,}")
 _DECIMAL_COMMA = re.compile(r"\d+,\d+")
 _SPELLED = 12
 
 
 def value(written: str) -> str:
     """The canonical form of one number: its value, or its ASCII digits where it is none ("1.2.3")."""
+    if written[:1] in ("-", "\u2212"):
+        size = value(written[1:])
+        return size if size == "0" else f"-{size}"
     plain = "".join(str(unicodedata.digit(char)) if char.isdigit() else char for char in written)
+    if _GROUPED_BY_POINTS.fullmatch(plain):
+        return _canonical(re.sub(r"[^0-9,]", "", plain.replace("٫", ",")).replace(",", "."))
     plain = plain.replace("٫", ".") if "٫" not in plain or plain.count("٫") == 1 else plain
     whole, _, fraction = plain.rpartition(".") if plain.count(".") == 1 else (plain, "", "")
     if plain.count(".") == 1 and re.sub(r"[,٬'’\u00a0\u202f]", "", whole).isdigit():
@@ -51,11 +61,22 @@ def values(text: str) -> Counter[str]:
 def differing(source: str, target: str, source_language: str, target_language: str) -> list[str]:
     """Numbers that stand in one text only and are not excused (see the module), with a sign; sorted."""
     there, here = values(source), values(target)
+    _take_worded_signs(there, here, target, target_language)
+    _take_worded_signs(here, there, source, source_language)
     lost = [number for number in (there - here).elements() if not _said(number, target, target_language)]
     added = [number for number in (here - there).elements() if not _said(number, source, source_language)]
     if not (lost and added):
         lost, added = _free(lost, source), _free(added, target)
     return sorted([*(f"-{number}" for number in lost), *(f"+{number}" for number in added)])
+
+
+def _take_worded_signs(signed: Counter[str], other: Counter[str], text: str, language: str) -> None:
+    """Take a negative number from both sides where the other one, ``text``, has its size and a word for the minus."""
+    pattern = get_wording(language).minus_pattern
+    for number in [number for number in signed - other if number.startswith("-")] if pattern else ():
+        if other[number[1:]] > signed[number[1:]] and pattern and pattern.search(text):
+            signed[number] -= 1
+            other[number[1:]] -= 1
 
 
 def _said(number: str, text: str, language: str) -> bool:

@@ -76,8 +76,17 @@ def lines(source: str, reply: str) -> str:
 
 
 def numbers(masked: Masked, reply: str, source: str, target: str) -> str:
-    """The same numbers by value, where they were not masked."""
-    if any(span.kind is SpanKind.NUMBER for span in masked.spans):
-        return ""
-    found = differing(SENTINEL.sub(" ", masked.text), SENTINEL.sub(" ", reply), source, target)
+    """The same numbers by value, masked ones in their places: a digit beside a sentinel makes another number of it."""
+    found = differing(_numbered(masked, masked.text), _numbered(masked, reply), source, target)
     return f"numbers: {' '.join(found[:6])}" if found else ""
+
+
+def _numbered(masked: Masked, text: str) -> str:
+    """``text`` with its masked numbers put back, and a blank in place of every other span."""
+    spans = masked.spans
+
+    def shown(match: re.Match[str]) -> str:
+        index = int(match[1])
+        return spans[index].text if index < len(spans) and spans[index].kind is SpanKind.NUMBER else " "
+
+    return SENTINEL.sub(shown, text)

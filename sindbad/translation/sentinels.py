@@ -22,6 +22,8 @@ _LOOKALIKE = re.compile(r"(?:\[{1,2}|【|〖|〚|\(\(|«|‹|⦗|⟨|⟪)\s?(\d{
 _LEFT_HALF = re.compile(rf"{OPEN}[ \t]*(\d{{1,9}})(?![ \t]*[\d{CLOSE}])")
 _RIGHT_HALF = re.compile(rf"(?<![\d{OPEN}])(\d{{1,9}})[ \t]*{CLOSE}")
 _DOUBLED = re.compile(rf"({OPEN}[0-9]{{1,9}}{CLOSE})(?:[ \t]*\1)+")
+_WORD_BEFORE = re.compile(r"(?:\w|\d[.,٬٫:/'’-])\Z")
+_WORD_AFTER = re.compile(r"\w|[.,٬٫:/'’-]\d|[%٪]")
 MOST_MENDED = 32
 """More missing sentinels than this are no slip of the pen."""
 
@@ -156,16 +158,33 @@ def _doubled(text: str, source: str, replacements: Sequence[str]) -> str:
 
 
 def _clear(text: str, source: str, replacements: Sequence[str]) -> str:
-    """What stood behind a missing sentinel was written out, once, and the source does not say it elsewhere."""
+    """What stood behind a missing sentinel was written out, once, and the source does not say it elsewhere.
+
+    It must stand for itself: "12" is neither in "1234" nor in "1.12" or "12%".
+    """
     missing = missing_of(text, len(replacements))
     if len(missing) > MOST_MENDED:
         return text
     for index in missing:
         written = replacements[index]
         twins = sum(other == written for other in replacements)
-        if len(written) > 1 and twins == 1 and written not in source and text.count(written) == 1:
+        known = len(written) > 1 and twins == 1 and written not in source and not SENTINEL.search(written)
+        if known and text.count(written) == 1 and _alone(text, text.index(written), len(written)):
             text = text.replace(written, sentinel(index))
     return text
+
+
+def _alone(text: str, start: int, length: int) -> bool:
+    """Whether no letter and no digit around [start, start + length) belongs to what stands there."""
+    end = start + length
+    first = _WORD_BEFORE if _is_word(text[start]) else None
+    last = _WORD_AFTER if _is_word(text[end - 1]) else None
+    before, after = text[max(0, start - 2) : start], text[end : end + 2]
+    return not (first and first.search(before)) and not (last and last.match(after))
+
+
+def _is_word(character: str) -> bool:
+    return character.isalnum() or character == "_"
 
 
 _STEPS: tuple[tuple[str, Callable[[str, str, Sequence[str]], str]], ...] = (

@@ -21,6 +21,7 @@ _BITS = [
     "| a", "a|b", "|-|-|", "# h", ">q", "```", "$$", "\\[", "{", '"a": 1}', "[", "]", "[x]: y", "<b>", "</div>", "*",
     "(a)", "_", "===", "\r", "\r\n", "\0", "«ق»", "؟", "a  ", "\\", "www.x.com", "&amp;", "²", "٣", "٣. x", '"k" :',
     "a@b.cc", "%d", "{x}", "$X", "⟦0⟧", "⟧", "://", "http://a.b/c", "1/2", "10%", "5.", "x.5",
+    "a.io/b", "'k':", "s3://b", "[x] ", "[^1]:", "[^1]", "{a b}", "- ", "$1$", ":", "/",
 ]  # fmt: skip
 TEXTS = st.lists(st.sampled_from(_BITS), max_size=12).map("".join)
 
@@ -43,10 +44,12 @@ def test_every_alternative_of_the_scanner_needs_a_trigger() -> None:
         "sentinel": "⟦0⟧", "escape": "\\*", "ticks": "`", "display": "$$", "dollar": "$x", "command": "\\cmd{a}",
         "autolink": "<http://a>", "url": "www.a.b", "email": "a@b.c", "comment": "<!--", "special": "[INST]",
         "tool": "<tool_call>", "tag": "<b>", "entity": "&amp;", "anchor": "{#a}", "jinja": "{%a%}",
+            "task": "[x] a", "footnote": "[^1]",
         "placeholder": "{x}", "positional": "%s", "json": '{"', "key": '"a":', "bracket": "[", "link": "]",
     }  # fmt: skip
     assert set(examples) == {name for name, _ in inline._PATTERNS}
-    assert all(inline._TRIGGER.search(text) for text in examples.values())
+    others = ["s3://a", "a.org/b", "'a': 1"]
+    assert all(inline._TRIGGER.search(text) for text in (*examples.values(), *others))
 
 
 def test_real_instructions_have_the_blocks_that_the_markdown_parser_finds() -> None:

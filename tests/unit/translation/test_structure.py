@@ -251,7 +251,7 @@ def test_what_is_translated_inside_json_is_escaped_there() -> None:
 
 # -- hostile input -----------------------------------------------------------------------------------------------------
 
-SIZE = 30_000
+HOSTILE_SIZE = SIZE = 30_000
 HOSTILE = {
     "backticks": "".join("`" * (n % 60 + 1) + " " for n in range(SIZE // 30)),
     "brackets": "[" * SIZE,

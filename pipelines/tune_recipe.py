@@ -10,7 +10,7 @@ from pydantic import Field
 
 from pipelines.plan import PipelineRecipe, read_recipe
 from sindbad.corpus.address import digest
-from sindbad.corpus.sources import HELD_OUT, data_files
+from sindbad.corpus.sources import HELD_OUT, data_files, path_in
 from sindbad.weights.manifest import file_sha256
 
 COMPONENTS = {
@@ -25,7 +25,9 @@ FROM_HUB = (
 )  # fmt: skip
 """Assignments that make a run read the recipe's public data sets and no file."""
 
-_TRAINED_ON = ("stages.parallel.settings.train.", "stages.corpus.settings.sources.")
+_TRAINED_ON = (
+    "stages.parallel.settings.train.", "stages.parallel.settings.teacher.", "stages.corpus.settings.sources.",
+)  # fmt: skip
 
 
 class TuneRecipe(PipelineRecipe):
@@ -66,9 +68,11 @@ class TuneRecipe(PipelineRecipe):
         if name == "parallel":
             groups = ("tests",) if settings["from_hub"] else ("train", "tests")
             found = [(f"{group}.{key}", file["path"]) for group in groups for key, file in settings[group].items()]
+            taught = enumerate(settings["teacher"]["sources"] if settings["teacher"] else ())
+            found += [(f"teacher.sources.{number}", path) for number, text in taught if (path := path_in(text))]
         elif name == "corpus" and not settings["from_hub"]:
             texts = enumerate(settings["sources"])
-            found = [(f"sources.{number}", text.partition("@")[0].partition("=")[2]) for number, text in texts]
+            found = [(f"sources.{number}", path_in(text)) for number, text in texts]
         elif name == "evaluate":
             found = [(f"texts.{key}", file["path"]) for key, file in settings["texts"].items()]
             found += [(f"choice.{key}", path) for key, path in settings["choice"].items()]

@@ -1,12 +1,39 @@
-"""HALA step 2 on real data: sentence pairs for the light translator, cleaned, and a tokenizer of both languages."""
+"""HALA step 2 on real data: sentence pairs for the light translator, cleaned, and a tokenizer of both languages.
+
+With ``judge``, parallel text is kept only where a model accepts it; with ``teacher``, a teacher's translations of
+instruction rows join it. Both are off unless a recipe names them, and both go on where a killed run was.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from pydantic import BaseModel, ConfigDict, Field
 
+from sindbad.corpus.bilingual import TEACHER, RowsSettings
+from sindbad.corpus.connect import Connection
 from sindbad.corpus.filters import FilterSettings
 from sindbad.corpus.parallel import ParallelFile
+from sindbad.corpus.verdicts import JudgeConnection
 from sindbad.translation.bilingual_tokenizer import VOCABULARY
+
+if TYPE_CHECKING:
+    from pipelines.stage import Stage
+    from sindbad.corpus.parallel import Pair, ParallelText
+
+
+class TeacherSettings(RowsSettings):
+    """Rows whose question and answer a teacher translates; its prompt and limits stand in ``translator``."""
+
+    connection: Connection
+    """Where the teacher is: a translator service, an endpoint or a model folder."""
+    revision: str = ""
+    """Names its weights, where neither a folder nor a service does: two teachers must never share one."""
+    licence: str
+    """Of the teacher; what it writes, and so the translator, inherits it."""
+    quantisation: str = ""
+    """"FP8_DYNAMIC", for example."""
 
 
 class ParallelSettings(BaseModel):
@@ -28,6 +55,10 @@ class ParallelSettings(BaseModel):
     """Read ``public`` instead of ``train``."""
     filters: FilterSettings = FilterSettings()
     """Thresholds; the defaults are those of translations."""
+    judge: JudgeConnection | None = None
+    """A model that says of every sentence pair of parallel text whether it is kept, after the rules: none."""
+    teacher: TeacherSettings | None = None
+    """A teacher's translations beside the parallel text: none. Paths of its sources are below the data."""
     vocabulary: int = Field(default=VOCABULARY, ge=512)
     """Pieces of the tokenizer."""
     seed: int = 0
@@ -52,16 +83,21 @@ def write(stage_json: str, data_path: str, text_path: str) -> dict[str, float]:
     with running(stage_json, data_path) as stage:
         settings, root, out = stage.parse(ParallelSettings), Path(data_path), Path(text_path)
         tests = {name: read_parallel(root, file, training=False) for name, file in settings.tests.items()}
+        taught, owed = _taught(stage, settings.teacher, root) if settings.teacher else ([], [])
         if settings.from_hub:
-            requests = [SourceRequest(name, limit=settings.public_limit) for name in settings.public]
+            requests = [SourceRequest.parse(text, settings.public_limit) for text in settings.public]
             train = {one.name: [(en, ar) for _, en, ar in read_pairs(one)] for one in requests}
             held_out = {name: settings.public_held_out for name in train}
-            licences = [SCHEMAS[name].licence for name in settings.public]
+            licences = [one.licence or SCHEMAS[one.name].licence for one in requests]
         else:
             train = {name: read_parallel(root, file, training=True) for name, file in settings.train.items()}
             held_out = {name: file.held_out for name, file in settings.train.items()}
             licences = list(dict.fromkeys(one for file in settings.train.values() for one in licences_of(root, file)))
+        if taught:
+            train, licences = {**train, TEACHER: taught}, list(dict.fromkeys((*licences, *owed)))
         text = prepare(train, tests, held_out=held_out, filters=settings.filters, seed=settings.seed)
+        if settings.judge is not None:
+            text = _judged(stage, settings.judge, text)
         stage.say(f"{len(text.train):,} sentence pairs, left out: {dict(text.dropped.most_common())}")
         out.mkdir(parents=True, exist_ok=True)
         train_tokenizer(
@@ -77,3 +113,57 @@ def write(stage_json: str, data_path: str, text_path: str) -> dict[str, float]:
         }  # fmt: skip
         atomic.write_json(out / "about.json", about)
         return {"pairs": len(text.train), "dropped": sum(text.dropped.values())}
+
+
+def _judged(stage: Stage, chosen: JudgeConnection, text: ParallelText) -> ParallelText:
+    """What the judge accepts, and what the teacher wrote, which no judge sees (papers §1, step 2)."""
+    import asyncio
+
+    from sindbad.corpus.verdicts import VerdictBook, judging, reason_of
+
+    asked = [pair for name, pair in text.shown if name != TEACHER]
+
+    async def work() -> list[str]:
+        with VerdictBook(stage.folder("verdicts") / "verdicts.jsonl", chosen.identity("en", "ar")) as book:
+            async with judging(chosen) as judge:
+                verdicts = iter(await book.judge(judge, asked, in_flight=chosen.in_flight))
+            stage.say(f"{chosen.name} was asked about {book.asked:,} of {len(asked):,} sentence pairs")
+            return ["" if name == TEACHER else reason_of(next(verdicts)) for name, _ in text.shown]
+
+    return text.without(asyncio.run(work()))
+
+
+def _taught(stage: Stage, chosen: TeacherSettings, root: Path) -> tuple[list[Pair], list[str]]:
+    """Two pairs of every row that the teacher translated, and what licences they are under."""
+    import asyncio
+    from dataclasses import replace
+
+    from sindbad.corpus.connect import connected
+    from sindbad.corpus.export import pairs_of
+    from sindbad.corpus.identify import Named, identify
+    from sindbad.corpus.job import Job, JobSpec, local_store
+    from sindbad.corpus.sources import SourceRequest, read_sources
+    from sindbad.corpus.translate import kept, translate_corpus
+
+    connection = chosen.connection.model_copy(update={"settings": chosen.translator}).checked()
+    named = Named(
+        licence=chosen.licence, revision=chosen.revision, quantisation=chosen.quantisation, unit=chosen.unit
+    )  # fmt: skip
+    requests = [SourceRequest.parse(text, chosen.rows) for text in chosen.sources]
+    requests = [replace(one, path=root / one.path) if one.path else one for one in requests]
+    source = {"sources": [one.describe() for one in requests]}
+
+    async def work() -> Job:
+        identity, _ = await identify(connection, named)
+        spec = JobSpec(identity=identity, filters=chosen.filters, duplicates=chosen.duplicates, source=source)
+        job = Job(local_store(stage.folder("teacher")), spec)
+        async with connected(connection, identity) as translator:
+            report = await translate_corpus(job, read_sources(requests), translator)
+        stage.say(f"teacher: {report.kept:,} of {report.records:,} rows translated, dropped: {report.dropped}")
+        return job
+
+    job = asyncio.run(work())
+    rows = list(kept(job))
+    return list(pairs_of(iter(rows))), list(
+        dict.fromkeys(name for row in rows for name in row.translation.provenance.licences)
+    )

@@ -23,6 +23,7 @@ from sindbad.cli import (
     pipeline,
     quantize,
     questions,
+    recipe,
     services,
     tools,
     train,
@@ -42,6 +43,7 @@ app.command()(services.up)
 app.command()(services.down)
 app.command()(services.status)
 app.command()(pipeline.report)
+app.command()(recipe.recipe)
 app.command()(merge.merge)
 app.command()(quantize.quantize)
 app.add_typer(coldstart.app, name="coldstart")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,6 +59,20 @@ class ParallelText:
     tests: dict[str, list[Pair]] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
+    shown: list[tuple[str, Pair]] = field(default_factory=list)
+    """For every pair of ``train`` the name of its source, and the pair in the open."""
+
+    def without(self, reasons: Sequence[str]) -> ParallelText:
+        """What is left where each pair of ``train`` that has a reason goes ("" keeps it), counted under it."""
+        left = ParallelText(tests=self.tests, dropped=self.dropped.copy(), sources=self.sources.copy())
+        for pair, one, reason in zip(self.train, self.shown, reasons, strict=True):
+            if reason:
+                left.dropped[reason] += 1
+                left.sources[one[0]] -= 1
+            else:
+                left.train.append(pair)
+                left.shown.append(one)
+        return left
 
 
 def read_parallel(root: Path, file: ParallelFile, *, training: bool) -> list[Pair]:
@@ -115,11 +129,11 @@ def prepare(
         made.tests |= (taken := _held_out(name, pairs, (held_out or {}).get(name, 0), seed))
         sources = {source for source, _ in taken.get(name, ())}
         rest[name] = [pair for pair in pairs if pair[0] not in sources]
-    known = {_same(text) for pairs in made.tests.values() for pair in pairs for text in pair}
+    known = texts_of(made.tests)
     seen: set[Pair] = set()
     for name, pairs in rest.items():
         for whole in pairs:
-            if any(_same(text) in known for text in whole):
+            if held(whole, known):
                 made.dropped["in_tests"] += 1
                 continue
             for pair in aligned_sentences(*whole):
@@ -131,6 +145,7 @@ def prepare(
                     continue
                 seen.add(shown)
                 made.train.append(shown)
+                made.shown.append((name, pair))
                 made.sources[name] += 1
     return made
 
@@ -150,12 +165,22 @@ def _held_out(name: str, pairs: Sequence[Pair], count: int, seed: int) -> dict[s
 
 def _judged(pair: Pair, known: set[str], filters: FilterSettings | None) -> tuple[str, Pair]:
     """The reason to leave a sentence pair out ("" keeps it), and the pair with sentinels."""
-    if any(_same(text) in known for text in pair):
+    if held(pair, known):
         return "in_tests", pair
     if reason := judge(JudgedPair(*pair), filters).reason:
         return reason, pair
     shown = with_sentinels(*pair)
     return ("spans", pair) if shown is None else ("", shown)
+
+
+def texts_of(tests: Mapping[str, Sequence[Pair]]) -> set[str]:
+    """Everything that test sets hold, in a spelling of its own: see :func:`held`."""
+    return {_same(text) for pairs in tests.values() for pair in pairs for text in pair}
+
+
+def held(pair: Pair, known: Set[str]) -> bool:
+    """Whether one of the two texts stands in a test set, in any spelling."""
+    return any(_same(text) in known for text in pair)
 
 
 def _same(text: str) -> str:

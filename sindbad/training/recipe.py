@@ -17,10 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sindbad.agent.config import AgentConfig
 from sindbad.agent.trajectory import EnvironmentKind
 from sindbad.configuration import read_mapping, resolve
+from sindbad.corpus.bilingual import PairsSettings, RowsSettings
 from sindbad.curation.background import BackgroundConfig
 from sindbad.curation.graph_synthesis import GraphSynthesisConfig
 from sindbad.curation.state import CuratorConfig
-from sindbad.errors import InvalidInput, NotFound
+from sindbad.errors import InvalidInput, NotFound, SindbadError
 from sindbad.evaluation.agent import EvaluationConfig
 from sindbad.training.configuration import GRPOConfig, MergeConfig, SFTConfig
 
@@ -90,6 +91,105 @@ class GRPOStage(_Stage):
     """At every refresh, ask the generator for more of what fails; needs a curator, and a background to measure it."""
 
 
+class SupervisionSizes(BaseModel):
+    """What a paper says of its supervision. The numbers must add up."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    teacher_rows: int = Field(ge=0)
+    """Instruction rows that the teacher translates."""
+    teacher_pairs: int = Field(ge=0)
+    """Two of each: question and answer count separately."""
+    candidates: int = Field(ge=0)
+    """Parallel pairs that the judge sees."""
+    judged_pairs: int = Field(ge=0)
+    """Those that it accepts."""
+    pairs: int = Field(ge=1)
+    """Both halves together."""
+    rounded: int = Field(ge=1)
+    """The sum as the paper writes it; it may be off by one per cent."""
+
+    @model_validator(mode="after")
+    def _add_up(self) -> SupervisionSizes:
+        if self.teacher_pairs != 2 * self.teacher_rows:
+            raise ValueError(
+                f"{self.teacher_rows:,} rows give {2 * self.teacher_rows:,} pairs, not {self.teacher_pairs:,}"
+            )
+        if self.judged_pairs > self.candidates:
+            raise ValueError(f"{self.judged_pairs:,} of {self.candidates:,} candidates cannot be accepted")
+        if self.pairs != self.teacher_pairs + self.judged_pairs:
+            raise ValueError(
+                f"{self.teacher_pairs:,} and {self.judged_pairs:,} pairs are "
+                f"{self.teacher_pairs + self.judged_pairs:,}, not {self.pairs:,}"
+            )
+        if abs(self.rounded - self.pairs) > 0.01 * self.pairs:
+            raise ValueError(f"{self.rounded:,} is no rounding of {self.pairs:,}")
+        return self
+
+
+class BilingualStage(_Stage):
+    """What the light translator is supervised with: a teacher's (``model``) translations, and judged parallel text."""
+
+    kind: Literal["bilingual"]
+    licence: str
+    """Of the teacher; inherited by all that it writes."""
+    judge: str
+    """The model that judges; where it is served is said on the command line."""
+    pairs: PairsSettings
+    """Both halves."""
+    out: str
+    """Folder of pairs.jsonl."""
+    stated: SupervisionSizes
+    """The paper's own numbers."""
+
+    @model_validator(mode="after")
+    def _as_stated(self) -> BilingualStage:
+        asked = (
+            self.pairs.teacher.rows if self.pairs.teacher else 0,
+            self.pairs.parallel.candidates if self.pairs.parallel else 0,
+        )
+        if asked != (self.stated.teacher_rows, self.stated.candidates):
+            raise ValueError(f"stage {self.name} asks for {asked} rows and candidates; stated are others")
+        return self
+
+
+class CorpusStage(_Stage):
+    """Instruction rows through the light translator (``model``) and the filters."""
+
+    kind: Literal["corpus"]
+    rows: RowsSettings
+    """Which rows, and how they are asked."""
+    out: str
+    """Folder of the job, and of the data set below it."""
+    stated_rows: int = Field(ge=1)
+    """About so many samples, as the paper writes it."""
+
+
+class MeasureStage(_Stage):
+    """A model through a benchmark harness, and as a translator."""
+
+    kind: Literal["measure"]
+    base: str = ""
+    """Measured beside it."""
+    benchmarks: tuple[str, ...] = ()
+    """Names of ``sindbad evaluate harness``."""
+    harness: Literal["lm-eval", "lighteval"] = "lighteval"
+    """Which harness asks."""
+    translation: str = ""
+    """Data of source sentences and references, for BLEU and chrF++; empty measures none."""
+
+    @model_validator(mode="after")
+    def _known(self) -> MeasureStage:
+        from sindbad.evaluation.harness.benchmarks import Harness, find_benchmark
+
+        try:
+            for name in self.benchmarks:
+                find_benchmark(name).tasks(Harness(self.harness))
+        except SindbadError as error:
+            raise ValueError(error.message) from error
+        return self
+
+
 class EvaluateStage(_Stage):
     """Ask held-out questions."""
 
@@ -108,7 +208,10 @@ class EvaluateStage(_Stage):
     """Attempts and seeds."""
 
 
-Stage = Annotated[CompressStage | SFTStage | MergeStage | GRPOStage | EvaluateStage, Field(discriminator="kind")]
+Stage = Annotated[
+    CompressStage | BilingualStage | SFTStage | CorpusStage | MergeStage | GRPOStage | EvaluateStage | MeasureStage,
+    Field(discriminator="kind"),
+]
 
 
 class Recipe(BaseModel):

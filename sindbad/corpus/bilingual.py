@@ -1,0 +1,366 @@
+"""HALA's step 2 on real text: a teacher's translations and judged parallel text, as one file that a translator learns.
+
+Two counts, and both add up. *Pairs*, as the paper counts: two of every translated row, and every candidate is either
+kept or rejected with a reason. *Lines*, what is trained on: a pair is cut into sentences where both sides have as many
+(so the translator is asked), spans that a translator never sees are sentinels; a sentence that stands in a test set,
+was there before, or whose spans differ is left out and counted.
+
+What costs is kept where it was made (the job's ledger, the judge's verdicts) and is never paid for twice; the files
+themselves are written anew and whole at the end. Memory: digests of what was seen, and one batch of candidates.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_serializer
+
+from sindbad import atomic
+from sindbad.corpus.duplicates import DuplicateSettings
+from sindbad.corpus.export import four_tuple
+from sindbad.corpus.filters import FilterSettings
+from sindbad.corpus.filters import Pair as Judged
+from sindbad.corpus.filters import judge as by_rule
+from sindbad.corpus.job import Job, batches
+from sindbad.corpus.licences import obligations
+from sindbad.corpus.parallel import Pair, ParallelFile, held, licences_of, read_parallel, texts_of, with_sentinels
+from sindbad.corpus.schemas import SCHEMAS
+from sindbad.corpus.sources import SourceRequest, read_pairs
+from sindbad.corpus.translate import kept, report
+from sindbad.corpus.verdicts import JudgeConnection, reason_of
+from sindbad.errors import InvalidInput
+from sindbad.translation.judges import Verdict, aligned_sentences
+from sindbad.translation.prompts import PromptStyle, translation_prompt
+from sindbad.translation.settings import TranslatorSettings
+
+PAIRS: Final = "pairs.jsonl"
+REJECTED: Final = "rejected.jsonl"
+COUNTS: Final = "counts.json"
+BATCH: Final = 4096
+"""Candidates that are looked at together."""
+TEACHER: Final = "teacher"
+
+Ask = Callable[[Sequence[Pair]], Awaitable[list[Verdict]]]
+"""One verdict a pair, in order."""
+
+
+class RowsSettings(BaseModel):
+    """Instruction rows that a translator is asked for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sources: tuple[str, ...]
+    """NAME, NAME=FILE or NAME=FOLDER, with @LICENCE behind it where it differs from the schema's."""
+    rows: int | None = Field(default=None, ge=1)
+    """The first so many of each source; null: all."""
+    unit: Literal["conversation", "message"] = "message"
+    """What is translated at once."""
+    translator: TranslatorSettings = TranslatorSettings(style=PromptStyle.TEACHER)
+    """How the translator is asked."""
+    filters: FilterSettings = FilterSettings()
+    """What is kept of it."""
+    duplicates: DuplicateSettings | None = None
+    """What is dropped before it is paid for; null keeps all."""
+
+    @field_serializer("translator")
+    def _as_said(self, value: TranslatorSettings) -> dict[str, Any]:
+        """Only what was said: "instruct" has other defaults for what was not."""
+        return value.model_dump(mode="json", exclude_unset=True)
+
+    def configuration(self) -> dict[str, Any]:
+        """As the --config of ``sindbad corpus translate``."""
+        return {
+            "translator": {"settings": {**self._as_said(self.translator), "style": self.translator.style.value}},
+            "filters": self.filters.model_dump(mode="json", exclude_unset=True),
+            "duplicates": self.duplicates.model_dump(mode="json") if self.duplicates else None,
+        }
+
+
+class CandidatesSettings(BaseModel):
+    """Parallel text that is judged."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sources: tuple[str, ...]
+    """opus100 (the Hub), opus100=FILE, or NAME=FILE@LICENCE: a TSV or JSONL with the columns en and ar."""
+    candidates: int | None = Field(default=None, ge=1)
+    """The first so many of each source; null: all."""
+    rules: bool = True
+    """Ask the judge only about what the rules of the corpus keep; false asks it about every candidate."""
+    filters: FilterSettings = FilterSettings()
+    """Those rules' thresholds."""
+
+
+class PairsSettings(BaseModel):
+    """Both halves of the supervision."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    teacher: RowsSettings | None = None
+    """Rows whose question and answer a teacher translates."""
+    parallel: CandidatesSettings | None = None
+    """Parallel text."""
+    tests: tuple[str, ...] = ()
+    """NAME=FILE, with the columns en and ar; nothing of them is trained on."""
+    style: PromptStyle = PromptStyle.LIGHT
+    """Whose prompt stands in the training file."""
+    judge: JudgeConnection | None = None
+    """Who judges parallel text; null keeps what the rules keep."""
+    cut: bool = True
+    """Cut pairs into sentences where both sides have as many: as the translator is asked here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """One source of parallel text."""
+
+    name: str
+    licences: tuple[str, ...]
+    pairs: Iterable[Pair]
+
+
+def candidates_of(text: str, limit: int | None = None) -> Candidates:
+    """See :attr:`CandidatesSettings.sources`. Raises InvalidInput for a file without a licence, NotFound for none."""
+    if text.partition("=")[0].partition("@")[0].partition("#")[0] in SCHEMAS:
+        asked = SourceRequest.parse(text, limit)
+        if not SCHEMAS[asked.name].parallel:
+            raise InvalidInput(f"source {asked.name} holds instructions, not parallel text; give it to the teacher")
+        licence = asked.licence or SCHEMAS[asked.name].licence
+        return Candidates(asked.name, (licence,), ((en, ar) for _, en, ar in read_pairs(asked)))
+    body, _, licence = text.rpartition("@")
+    name, _, place = body.partition("=")
+    if not place or not licence:
+        raise InvalidInput(f"{text!r} is no parallel source: opus100, opus100=FILE or NAME=FILE@LICENCE")
+    if name == TEACHER:
+        raise InvalidInput(f"a parallel source cannot be called {TEACHER}")
+    file = ParallelFile(path=Path(place), licence=licence)
+    found = read_parallel(Path(), file, training=True)
+    return Candidates(name, tuple(licences_of(Path(), file)), found[:limit])
+
+
+def read_tests(texts: Iterable[str]) -> set[str]:
+    """What the test sets hold. Raises InvalidInput, NotFound."""
+    named = (text.partition("=")[::2] for text in texts)
+    files = {name: ParallelFile(path=Path(path), licence="") for name, path in named}
+    return texts_of({name: read_parallel(Path(), file, training=False) for name, file in files.items()})
+
+
+@dataclass(slots=True)
+class Half:
+    """One origin: ``candidates`` = ``kept`` + all ``rejected``, in pairs; ``lines`` of training text came of it."""
+
+    candidates: int = 0
+    kept: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    lines: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    licences: list[str] = field(default_factory=list)
+
+    def to_record(self) -> dict[str, Any]:
+        """JSON-ready form, the most frequent reason first."""
+        counts = {"rejected": dict(self.rejected.most_common()), "left_out": dict(self.left_out.most_common())}
+        return {
+            "candidates": self.candidates, "kept": self.kept, "lines": self.lines, **counts, "licences": self.licences
+        }  # fmt: skip
+
+
+@dataclass(slots=True)
+class Supervision:
+    """What the file holds. ``teacher``: rows, how many were translated and why the others were not."""
+
+    teacher: dict[str, Any] = field(default_factory=dict)
+    origins: dict[str, Half] = field(default_factory=dict)
+    judge: str = ""
+
+    @property
+    def pairs(self) -> int:
+        """As the paper counts: two a translated row, and what was kept of the parallel text."""
+        return sum(half.kept for half in self.origins.values())
+
+    @property
+    def lines(self) -> int:
+        """Of training text."""
+        return sum(half.lines for half in self.origins.values())
+
+    def licences(self) -> list[str]:
+        """Of everything that has a line, without doubles."""
+        return list(dict.fromkeys(name for half in self.origins.values() if half.lines for name in half.licences))
+
+    def to_record(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        owed = obligations(self.licences())
+        return {
+            "pairs": self.pairs, "lines": self.lines, "judge": self.judge or "none: rules only",
+            "teacher": self.teacher, "origins": {name: half.to_record() for name, half in self.origins.items()},
+            "licence": owed.card_licence, "licences": self.licences(), "obligations": owed.sentences(),
+        }  # fmt: skip
+
+
+class _Writer:
+    """Writes lines and counts them; ``known`` is what test sets hold."""
+
+    def __init__(self, folder: Path, settings: PairsSettings, known: Set[str]) -> None:
+        self._settings, self._known = settings, known
+        self._seen: set[int] = set()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._lines = (folder / f"{PAIRS}.new").open("w", encoding="utf-8")
+        self._away = (folder / f"{REJECTED}.new").open("w", encoding="utf-8")
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lines.close()
+        self._away.close()
+        for name in (PAIRS, REJECTED):
+            (self._folder / f"{name}.new").unlink(missing_ok=True)
+
+    def finish(self, counts: Mapping[str, Any]) -> None:
+        """Put everything in its place; while there are no counts, the files are not to be trusted."""
+        self._lines.close()
+        self._away.close()
+        (self._folder / COUNTS).unlink(missing_ok=True)
+        for name in (PAIRS, REJECTED):
+            atomic.sync_file(self._folder / f"{name}.new")
+            os.replace(self._folder / f"{name}.new", self._folder / name)
+        atomic.write_json(self._folder / COUNTS, dict(counts))
+
+    def keep(self, half: Half, pair: Pair, origin: str, licences: Sequence[str]) -> None:
+        """Write what can be trained on of a pair that counts."""
+        half.kept += 1
+        for one in aligned_sentences(*pair) if self._settings.cut else [pair]:
+            shown = with_sentinels(*one)
+            reason = "in_tests" if held(one, self._known) else "spans" if shown is None else ""
+            if not reason and shown is not None and self._again(shown):
+                reason = "duplicate"
+            if reason or shown is None:
+                half.left_out[reason] += 1
+                continue
+            half.lines += 1
+            half.licences += [name for name in licences if name not in half.licences]
+            prompt = translation_prompt(shown[0], self._settings.style)
+            record = {"prompt": prompt, "completion": shown[1], "origin": origin, "licences": list(licences)}
+            _write(self._lines, record)
+
+    def reject(self, half: Half, pair: Pair, origin: str, reason: str, detail: str) -> None:
+        """Write a pair that is not used, and why."""
+        half.rejected[reason] += 1
+        _write(self._away, {"source": pair[0], "target": pair[1], "origin": origin, "reason": reason, "detail": detail})
+
+    def before(self, pair: Pair, known: Set[str], rules: FilterSettings | None) -> tuple[str, str]:
+        """Reason and detail to reject a candidate that no judge needs to see; ("", "") for one that it must."""
+        if held(pair, known):
+            return "in_tests", ""
+        if self._again(("whole", *pair)):
+            return "duplicate", ""
+        found = by_rule(Judged(*pair), rules) if rules is not None else None
+        return (found.reason, "") if found is not None else ("", "")
+
+    def _again(self, texts: Sequence[str]) -> bool:
+        """Whether the same texts came before; 60 bits of their hash are remembered."""
+        from sindbad.corpus.address import digest
+
+        mark = int(digest(list(texts))[:15], 16)
+        if mark in self._seen:
+            return True
+        self._seen.add(mark)
+        return False
+
+
+def _write(file: IO[str], record: Mapping[str, Any]) -> None:
+    file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+async def make_pairs(
+    settings: PairsSettings,
+    out: Path,
+    *,
+    jobs: Sequence[Job] = (),
+    judge: Ask | None = None,
+    judge_name: str = "",
+    progress: Callable[[str, Half], None] | None = None,
+) -> Supervision:
+    """Write ``pairs.jsonl``, ``rejected.jsonl`` and ``counts.json`` in ``out``; earlier ones are replaced at the end.
+
+    Args:
+        jobs: the teacher's translation jobs, as far as they are.
+        judge: null keeps what the rules keep.
+        progress: told a source's name and counts after every batch.
+
+    Raises:
+        InvalidInput: no pair at all. What the judge raises; its verdicts until then are kept by whoever asked.
+    """
+    made, known = Supervision(judge=judge_name), read_tests(settings.tests)
+    sources = settings.parallel.sources if settings.parallel else ()
+    found = [candidates_of(text, settings.parallel.candidates if settings.parallel else None) for text in sources]
+    if len({one.name for one in found}) < len(found):
+        raise InvalidInput("two parallel sources have one name; their counts could not be told apart")
+    with _Writer(out, settings, known) as writer:
+        if jobs:
+            made.origins[TEACHER] = half = Half()
+            made.teacher = _teacher_half(jobs, writer, half)
+        for one in found:
+            made.origins[one.name] = half = Half()
+            await _judged_half(one, settings, writer, half, known, judge, progress)
+        if not made.lines:
+            raise InvalidInput(f"no pair was left: {json.dumps(made.to_record()['origins'], ensure_ascii=False)}")
+        writer.finish(made.to_record())
+    return made
+
+
+def _teacher_half(jobs: Sequence[Job], writer: _Writer, half: Half) -> dict[str, Any]:
+    """Two pairs of every translated row, question and answer; the job says why a row has none."""
+    rows, translated, dropped = 0, 0, Counter[str]()
+    for job in jobs:
+        direction = (job.spec.identity.source, job.spec.identity.target)
+        if direction != ("en", "ar"):
+            raise InvalidInput(f"{job.store.url} translates {'-'.join(direction)}; the file's prompt is for en-ar")
+        for row in kept(job):
+            four, origin = four_tuple(row.original, row.translation), row.translation.provenance
+            if four is None:
+                dropped["no_answer"] += 1
+                continue
+            translated += 1
+            for pair in ((four.instr_en, four.instr_ar), (four.resp_en, four.resp_ar)):
+                half.candidates += 1
+                writer.keep(half, pair, f"{TEACHER}:{origin.source}", origin.licences)
+        found = report(job)
+        rows += found.records
+        dropped.update(found.dropped)
+    return {"rows": rows, "translated": translated, "dropped": dict(dropped.most_common())}
+
+
+async def _judged_half(
+    source: Candidates,
+    settings: PairsSettings,
+    writer: _Writer,
+    half: Half,
+    known: Set[str],
+    judge: Ask | None,
+    progress: Callable[[str, Half], None] | None,
+) -> None:
+    """Every candidate is kept or rejected. The judge sees a pair as it stands, once; the rules go before it."""
+    chosen = settings.parallel or CandidatesSettings(sources=())
+    rules = chosen.filters if chosen.rules else None
+    for batch in batches(source.pairs, BATCH):
+        found = [writer.before(pair, known, rules) for pair in batch]
+        left = [pair for pair, (reason, _) in zip(batch, found, strict=True) if not reason]
+        verdicts = iter(await judge(left) if judge is not None else [Verdict(True)] * len(left))
+        for pair, (reason, detail) in zip(batch, found, strict=True):
+            half.candidates += 1
+            if not reason:
+                verdict = next(verdicts)
+                reason, detail = reason_of(verdict), verdict.reason
+            if reason:
+                writer.reject(half, pair, source.name, reason, detail)
+            else:
+                writer.keep(half, pair, source.name, source.licences)
+        if progress is not None:
+            progress(source.name, half)

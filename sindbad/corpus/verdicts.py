@@ -1,0 +1,174 @@
+"""A bilingual judge, wherever its model runs, and its verdicts on disk: no pair is asked about twice.
+
+A verdict's key is a hash of the judge (model, prompt, decoding) and of both texts, so another judge is asked anew and a
+killed run goes on. One verdict a pair; what can't be parsed is a rejection, and is kept as one. A pair that the model's
+server refuses as a request (too long for it) is rejected without being written down: another limit may let it through.
+Covered: an OpenAI-compatible endpoint, a policy service, weights in this process. Memory: a line a pair.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from sindbad.clients.openai import OpenAISettings
+from sindbad.corpus.address import digest
+from sindbad.errors import InvalidInput, Overloaded
+from sindbad.journal import Journal, Place
+from sindbad.translation.judges import JUDGE_PROMPT, PairJudge, PromptJudge, Verdict
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from sindbad.engines.protocol import Generator
+
+
+class JudgeConnection(BaseModel):
+    """Which model judges pairs: one behind an endpoint, or one of ours."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    endpoint: OpenAISettings | None = None
+    """An OpenAI-compatible server."""
+    model: Path | None = None
+    """A model folder instead; with ``policy`` only its tokenizer and its name are used."""
+    policy: tuple[str, ...] = ()
+    """Addresses of policy services that serve ``model``; none loads it here."""
+    in_flight: int = Field(default=64, ge=1)
+    """Pairs at the judge at once."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.endpoint is None) == (self.model is None):
+            raise ValueError("name one judge: an endpoint, or a model folder (with policy: where it is served)")
+        if self.policy and self.model is None:
+            raise ValueError("a policy service needs the folder of its model, for the tokenizer")
+        return self
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return self.endpoint.model if self.endpoint is not None else Path(str(self.model)).name
+
+    def identity(self, source: str, target: str) -> str:
+        """Changes with everything that decides a verdict: model, prompt, decoding, direction."""
+        from sindbad.translation.described import model_name
+        from sindbad.weights.folder import model_revision
+
+        if self.endpoint is not None:
+            return digest([model_name(self.endpoint, JUDGE_PROMPT), source, target])
+        return digest([model_revision(Path(str(self.model))), JUDGE_PROMPT, source, target])
+
+
+@asynccontextmanager
+async def judging(connection: JudgeConnection, *, source: str = "en", target: str = "ar") -> AsyncIterator[PairJudge]:
+    """The judge for as long as the block runs. Raises NotFound, InvalidInput for a folder that holds no model."""
+    if connection.endpoint is not None:
+        from sindbad.clients.openai import ChatCompletions
+        from sindbad.corpus.examiners import EndpointJudge
+
+        async with ChatCompletions(connection.endpoint) as model:
+            yield EndpointJudge(model, source=source, target=target)
+        return
+    from transformers import AutoTokenizer
+
+    folder = Path(str(connection.model))
+    if not connection.policy:
+        from sindbad.weights.folder import check_model_folder
+
+        check_model_folder(folder)
+    tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    async with _generator(connection, folder) as generator:
+        yield PromptJudge(generator, tokenizer, source=source, target=target, concurrency=connection.in_flight)
+
+
+@asynccontextmanager
+async def _generator(connection: JudgeConnection, folder: Path) -> AsyncIterator[Generator]:
+    if connection.policy:
+        from sindbad.clients.policy import PolicyClient
+
+        async with PolicyClient(list(connection.policy)) as client:
+            yield client
+        return
+    from sindbad.engines.factory import create_engine
+    from sindbad.engines.transformers_engine import TransformersEngineSettings
+
+    engine = create_engine(TransformersEngineSettings())
+    await engine.start()
+    try:
+        await engine.load(folder, 1)
+        yield engine
+    finally:
+        await engine.close()
+
+
+class VerdictBook:
+    """The verdicts so far, in a journal.
+
+    Args:
+        identity: :meth:`JudgeConnection.identity`.
+
+    Raises:
+        Overloaded: another process writes it. Corrupt: the file is no such journal.
+    """
+
+    def __init__(self, path: Path, identity: str) -> None:
+        self.identity = identity
+        self.asked = 0
+        """Verdicts that this process paid for."""
+        self._known: dict[bytes, Verdict] = {}
+        busy = Overloaded(f"{path} is written by another process; wait for it, or use another folder")
+        self._journal = Journal(path, self._take, busy=busy)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._journal.close()
+
+    def _take(self, record: dict[str, Any], place: Place) -> None:
+        self._known[bytes.fromhex(record["key"])] = Verdict(bool(record["accept"]), str(record["reason"]))
+
+    def _key(self, pair: tuple[str, str]) -> bytes:
+        return bytes.fromhex(digest([self.identity, *pair]))
+
+    async def judge(self, judge: PairJudge, pairs: Sequence[tuple[str, str]], *, in_flight: int = 64) -> list[Verdict]:
+        """One verdict a pair, in order; equal pairs are asked about once. Raises what the judge raises; what was
+        answered until then is kept."""
+        keys = [self._key(pair) for pair in pairs]
+        missing = {key: pair for key, pair in zip(keys, pairs, strict=True) if key not in self._known}
+        refused: dict[bytes, Verdict] = {}
+        left = iter(missing.items())
+
+        async def work() -> None:
+            for key, pair in left:
+                try:
+                    (verdict,) = await judge.judge([pair])
+                except InvalidInput as error:  # one pair that cannot be asked must not end a run
+                    refused[key] = Verdict(False, f"refused: {error.message}")
+                    continue
+                self._journal.append({"key": key.hex(), "accept": verdict.accept, "reason": verdict.reason})
+                self._known[key] = verdict
+                self.asked += 1
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(in_flight, len(missing))):
+                    group.create_task(work())
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from several
+        return [refused[key] if key in refused else self._known[key] for key in keys]
+
+
+def reason_of(verdict: Verdict) -> str:
+    """For counting: "" for a pair that is kept, else judge_reject, judge_unparsable or judge_refused."""
+    if verdict.accept:
+        return ""
+    return f"judge_{verdict.reason.partition(':')[0].removeprefix('model_')}"

@@ -99,6 +99,11 @@ def card(name: str, how: str, parts: tuple[Part, ...]) -> str:
     ])  # fmt: skip
 
 
+def passed_on(base: Path) -> str:
+    """The card of a model that was trained from ``base`` on data that adds no terms (its own attempts, by RL)."""
+    return card("Trained model", "Trained on from the base model below.", parts_of_model(base))
+
+
 def _part(entry: Any) -> Part:
     """An entry of the front matter; what cannot be read counts as unknown."""
     if not isinstance(entry, dict):

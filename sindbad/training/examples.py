@@ -101,15 +101,20 @@ def of_pair(prompt: str, completion: str) -> Conversation:
 def read_conversations(path: Path) -> Iterator[Conversation]:
     """Every line of a JSONL file (also .gz): {"prompt", "completion"}, or {"messages": [{"role", "content"}, …]}.
 
-    Raises InvalidInput naming the line that is neither.
+    Raises InvalidInput naming the line that is neither, or one of a cold-start set: its tags are tokens and its mask is
+    its own, which only its trajectories hold.
     """
     for number, row in json_lines(path):
         try:
+            if any("train" in turn or turn.get("tool_calls") for turn in row.get("messages", ())):
+                raise InvalidInput(
+                    f"{path}:{number} is a row of tool calls or of a cold-start set; give the folder of trajectories"
+                )
             if "messages" in row:
                 turns = tuple((str(turn["role"]), str(turn["content"])) for turn in row["messages"])
             else:
                 turns = tuple(of_pair(str(row["prompt"]), str(row["completion"])))
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise InvalidInput(
                 f'{path}:{number} is neither {{"prompt": …, "completion": …}} nor {{"messages": […]}}: {error!r}'
             ) from error

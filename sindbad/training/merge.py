@@ -231,16 +231,16 @@ def merge_folders(base_dir: Path, tuned_dir: Path, target: Path, config: MergeCo
         _adapt_configuration(temporary / "config.json", config, special_ids(choice, base_dir), vocabulary)
         save_file(merged, str(temporary / "model.safetensors"), metadata={"format": "pt"})
         write_json(temporary / REPORT_FILE, {**report.to_record(), "config": config.model_dump(mode="json")})
-        if said := _card(base_dir, tuned_dir, target.name, config):
+        if said := _card(base_dir, tuned_dir, config):
             write_text(temporary / CARD, said)
     return report
 
 
-def _card(base_dir: Path, tuned_dir: Path, name: str, config: MergeConfig) -> str:
+def _card(base_dir: Path, tuned_dir: Path, config: MergeConfig) -> str:
     """ "" where neither model's card says anything."""
     sides = ((base_dir, "base model"), (tuned_dir, "tuned model"))
     parts = together(*((kind, folder.resolve().name, parts_of_model(folder, kind)) for folder, kind in sides))
-    return card(name, f"SLERP of a tuned model with its base, t = {config.t}, by `sindbad merge`.", parts)
+    return card("Merged model", f"SLERP of a tuned model with its base, t = {config.t}, by `sindbad merge`.", parts)
 
 
 def merged_with(folder: Path) -> MergeConfig:

@@ -20,7 +20,7 @@ import torch
 
 from sindbad.atomic import new_dir, write_text
 from sindbad.errors import InvalidInput
-from sindbad.training.card import CARD
+from sindbad.training.card import CARD, passed_on
 from sindbad.training.checkpoint import latest_checkpoint, restore, save_checkpoint
 from sindbad.training.configuration import RunPaths as RunPaths
 from sindbad.training.configuration import SFTConfig as SFTConfig
@@ -195,19 +195,19 @@ def load_causal_lm(model_dir: str | Path) -> Any:
 
 
 def save_model_folder(
-    model: Any, tokenizer_from: Path, target: Path, *, dtype: torch.dtype | None = None, card: str = ""
+    model: Any, tokenizer_from: Path, target: Path, *, dtype: torch.dtype | None = None, card: str | None = None
 ) -> Path:
     """Write a model folder atomically: weights and configuration, and the tokenizer's files of ``tokenizer_from``.
 
     Args:
-        card: README.md (:func:`sindbad.training.card.card`); "" writes none.
+        card: README.md; "" writes none, None passes on what ``tokenizer_from``, the base, says that it was made of.
     """
     with new_dir(target) as temporary:
         state = None if dtype is None else {name: value.to(dtype) for name, value in model.state_dict().items()}
         model.save_pretrained(str(temporary), state_dict=state)
         copy_tokenizer(tokenizer_from, temporary)
-        if card:
-            write_text(temporary / CARD, card)
+        if said := card if card is not None else passed_on(tokenizer_from):
+            write_text(temporary / CARD, said)
     return target
 
 

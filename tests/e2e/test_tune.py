@@ -23,6 +23,7 @@ from pipelines.digest import ROOT
 from pipelines.tune_recipe import COMPONENTS
 from sindbad.demo.world import build_world
 from sindbad.translation.domain import parallel_pairs
+from sindbad.weights.card import front_matter
 from tests.e2e.missions import Demo
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -89,6 +90,15 @@ def write_data(folder: Path) -> None:
         for asked, said in zip(sentences[::2], sentences[1::2], strict=True)
     ]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    chats = [
+        {
+            "messages": [
+                {"role": role, "content": text} for role, text in zip(ROLES, sentences[at : at + 5], strict=True)
+            ]
+        }
+        for at in range(0, 20, 5)
+    ]
+    (folder / "chats.jsonl").write_text("".join(json.dumps(row) + "\n" for row in chats), "utf-8")
     native = [{"title": ar.split()[0], "text": ar} for _, ar in pairs[130:150]]
     (folder / "native.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in native), "utf-8")
     chance = random.Random(0)
@@ -99,6 +109,7 @@ def write_data(folder: Path) -> None:
     (folder / "choice.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in items), "utf-8")
 
 
+ROLES = ("system", "user", "assistant", "user", "assistant")
 TEACHER = str(ROOT / "sindbad" / "demo" / "models" / "teacher")
 RECIPE: dict[str, Any] = {
     "name": "miniature",
@@ -118,7 +129,12 @@ RECIPE: dict[str, Any] = {
                 "sentences": 6,
             }
         },
-        "corpus": {"settings": {"sources": ["alpaca=rows.jsonl@cc-by-nc-4.0"], "duplicates": None, "held_out": 0.2}},
+        "corpus": {
+            "settings": {
+                "sources": ["alpaca=rows.jsonl@cc-by-nc-4.0", "messages=chats.jsonl@cc-by-sa-4.0"],
+                "duplicates": None, "held_out": 0.2,
+            }
+        },
         "base": {"settings": {"model": {"hidden_size": 64, "layers": 2, "inner_size": 96}, "sft": SMALL}},
         "sft": {"settings": SMALL},
         "merge": {"settings": {"t": 0.5}},
@@ -146,9 +162,9 @@ def test_the_summary_tells_every_step(tuned: Tuned) -> None:
     summary = tuned.summary
     assert set(summary["translation"]) == {"own", "news"}
     assert summary["translation"]["news"]["raw"]["chrf"]["value"] > 60  # the demo's teacher knows this domain
-    assert summary["corpus"]["records"] == 30
-    assert 2 <= summary["corpus"]["kept"] <= 30
-    assert summary["corpus"]["kept"] + sum(summary["corpus"]["dropped"].values()) == 30
+    assert summary["corpus"]["records"] == 34
+    assert 2 <= summary["corpus"]["kept"] <= 34
+    assert summary["corpus"]["kept"] + sum(summary["corpus"]["dropped"].values()) == 34
     assert set(summary["losses"]) == {"base", "tuned", "merged"}
     assert set(summary["losses"]["base"]) == {"held-out rows, English", "held-out rows, translated", "native"}
     assert set(summary["choice"]["merged"]["acva"]) == {"letters", "text"}
@@ -171,8 +187,36 @@ def test_tuning_on_translated_rows_teaches_their_language(tuned: Tuned) -> None:
 def test_the_licence_of_the_source_is_inherited(tuned: Tuned) -> None:
     assert any("Non-commercial" in sentence for sentence in tuned.summary["corpus"]["obligations"])
     card = next(tuned.run.glob("kfp/artifacts/**/dataset/README.md")).read_text("utf-8")
-    assert "license: cc-by-nc-4.0" in card
+    assert "license: cc-by-nc-sa-4.0" in card
     assert "Non-commercial" in tuned.page
+
+
+def test_every_model_says_what_it_was_made_of_and_owes_all_of_it(tuned: Tuned) -> None:
+    cards = {
+        path.parent.parent.name: front_matter(path.parent)
+        for path in tuned.run.glob("kfp/artifacts/**/model/README.md")
+    }
+    assert set(cards) == {"text-translator", "small-base", "tune", "slerp-merge"}
+    rows = {"alpaca": "cc-by-nc-4.0", "messages": "cc-by-sa-4.0"}
+    for name, head in cards.items():
+        parts = {(part["kind"], part["name"]): part["licences"] for part in head["lineage"]}
+        if name == "text-translator":
+            assert head["license"] == "cc-by-4.0"
+            assert ("parallel text", "own") in parts
+            continue
+        assert head["license"] == "cc-by-nc-sa-4.0", name
+        assert all(any(licence in parts["data set", source] for source in rows) for licence in rows.values()), name
+        assert ("translator" in {kind for kind, _ in parts}) is (name != "small-base"), name
+
+
+def test_a_conversation_is_trained_on_whole(tuned: Tuned) -> None:
+    folder = next(tuned.run.glob("kfp/artifacts/**/dataset")).parent
+    rows = [json.loads(line) for name in ("english", "held_out_source") for line in _lines(folder / f"{name}.jsonl")]
+    whole = [[turn["role"] for turn in row["messages"]] for row in rows if "messages" in row]
+    assert whole == [list(ROLES)] * 4
+    assert {tuple(row) for row in rows if "messages" not in row} == {("prompt", "completion")}
+    translated = [json.loads(line) for line in _lines(folder / "instructions.jsonl")]
+    assert any("messages" in row for row in translated)
 
 
 def test_the_data_set_opens_and_no_held_out_row_is_trained_on(tuned: Tuned) -> None:
@@ -199,6 +243,6 @@ def test_the_page_shows_texts_side_by_side_in_their_own_direction(tuned: Tuned) 
 
 
 def test_the_end_is_printed(tuned: Tuned) -> None:
-    assert "30 instruction rows kept" in tuned.text
+    assert "34 instruction rows kept" in tuned.text
     assert "Loss on held-out text" in tuned.text
     assert str(tuned.run / "report.html") in tuned.text.replace("\n", "")

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import typer
+import yaml
 from typer.testing import CliRunner
 
 from sindbad.agent import store
-from sindbad.cli import evaluate_texts
+from sindbad.cli import evaluate_texts, merge, train
 from sindbad.cli.train_data import read_examples
 from sindbad.corpus import exported
 from sindbad.corpus.export import export, four_tuple
@@ -24,9 +25,13 @@ from sindbad.corpus.records import InstructionRecord, Message, Provenance, write
 from sindbad.corpus.translate import translate_corpus
 from sindbad.demo.tokenizer import build_tokenizer
 from sindbad.errors import Corrupt, InvalidInput, NotFound
+from sindbad.training.card import Part, parts_of_model
 from sindbad.training.examples import examples_of_conversations, read_conversations
+from sindbad.translation.small_models import save_tokenizer
+from sindbad.weights import WeightStore
+from sindbad.weights.folder import check_model_folder
 from tests.unit.corpus.jobs import FAST, Perfect, job, records
-from tests.unit.training.conftest import random_trajectory
+from tests.unit.training.conftest import random_trajectory, tiny_model
 from tests.unit.translation.scripted import into_arabic
 
 SAID = ["Bokadi was born in Diramo.", "Let me search.", "Bokadiadi was born in Diramo.", "Let me search."]
@@ -95,8 +100,6 @@ def test_training_rows_keep_a_single_exchange_as_a_pair_and_everything_else_whol
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from sindbad.translation.small_models import save_tokenizer
-
     folder = tmp_path_factory.mktemp("model")
     save_tokenizer(build_tokenizer(), folder)
     (folder / "config.json").write_text(json.dumps({"model_type": "lfm2"}))
@@ -111,6 +114,37 @@ def test_training_reads_an_export_as_whole_conversations_in_the_target_language(
         assert list(read_examples(model, data, None)) == wanted
     most = len(wanted[3]) - 1
     assert [len(made) <= most for made in read_examples(model, exports, most)] == [True] * 5
+
+
+@pytest.mark.slow
+def test_a_model_trained_on_an_export_and_its_merge_say_what_they_owe(exports: Path, tmp_path: Path) -> None:
+    words = build_tokenizer()
+    tiny_model(0, vocabulary=len(words)).save_pretrained(str(tmp_path / "base"))
+    save_tokenizer(words, tmp_path / "base")
+    sft = {"steps": 2, "checkpoint_every": 2, "optimiser": {"lr": 0.01}}
+    stage = {"kind": "sft", "name": "mini", "model": str(tmp_path / "base"), "data": str(exports), "sft": sft}
+    (tmp_path / "mini.yaml").write_text(yaml.safe_dump({"name": "mini", "source": "a test", "stages": [stage]}))
+    app = typer.Typer()
+    app.add_typer(train.app, name="train")
+    app.command()(merge.merge)
+    run = CliRunner()
+    done = run.invoke(app, ["train", "sft", "--recipe", str(tmp_path / "mini.yaml"), "--run", str(tmp_path / "run")])
+    assert done.exit_code == 0, done.output
+    version = WeightStore(tmp_path / "run" / "models" / "mini").current()
+    assert version is not None
+    version.verify()
+    check_model_folder(version.path)
+    parts = parts_of_model(version.path)
+    assert parts == (
+        Part("base model", "base", ("unknown",)),
+        Part("data set", "long", ("Apache-2.0", "cc-by-nc-4.0")),
+        Part("data set", "t", ("Apache-2.0", "MIT")),
+        Part("translator", "light-1", ("Apache-2.0",)),
+    )
+    done = run.invoke(app, ["merge", str(tmp_path / "base"), str(version.path), str(tmp_path / "merged")])
+    assert done.exit_code == 0, done.output
+    assert set(parts_of_model(tmp_path / "merged")) == set(parts)
+    assert "Non-commercial use only" in (tmp_path / "merged" / "README.md").read_text()
 
 
 def test_training_reads_shards_and_folders_of_shards(tmp_path: Path, model: Path) -> None:

@@ -111,6 +111,15 @@ def test_a_card_changes_no_other_file_and_no_digest(tmp_path: Path) -> None:
     assert config_digest(tmp_path / "with" / "m") == config_digest(tmp_path / "without" / "m")
 
 
+def test_a_model_trained_on_from_one_with_a_card_passes_it_on(tmp_path: Path) -> None:
+    base, bare = folder(tmp_path / "b", card("b", "Made.", (NC,))), folder(tmp_path / "bare")
+    save_model_folder(load_causal_lm(base), base, tmp_path / "rl")
+    assert parts_of_model(tmp_path / "rl") == (NC,)
+    assert front_matter(tmp_path / "rl")["license"] == "cc-by-nc-4.0"
+    save_model_folder(load_causal_lm(bare), bare, tmp_path / "none")
+    assert not (tmp_path / "none" / CARD).exists()
+
+
 def test_a_published_version_carries_the_card_and_its_weights_alone_do_too(tmp_path: Path) -> None:
     place = folder(tmp_path / "m", card("b", "Made.", (NC,)))
     shelf = WeightStore(tmp_path / "store")

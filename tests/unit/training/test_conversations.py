@@ -121,6 +121,8 @@ def test_rows_of_both_kinds_are_read_from_one_file(tmp_path: Path) -> None:
         ('{"messages": "x"}', r"a\.jsonl:1 is neither"),
         ('{"messages": [{"role": "tool", "content": "x"}]}', "unknown role 'tool'; known: system, user, assistant"),
         ("[1]", "1 is no JSON object"),
+        ('{"messages": [{"role": "assistant", "content": "x", "train": true}]}', "give the folder of trajectories"),
+        ('{"messages": [{"role": "assistant", "content": "", "tool_calls": [{}]}]}', "give the folder of trajectories"),
     ],
 )
 def test_a_line_that_is_no_conversation_is_named(tmp_path: Path, row: str, told: str) -> None:

@@ -61,7 +61,7 @@ async def identify(connection: Connection, named: Named, *, patience_seconds: fl
             found = replace(found, wordings=found.wordings if own == found.wordings else f"{found.wordings}+{own}")
     else:
         found = _own(connection, named)
-    return _identity(found, named, checked=bool(connection.service)), found.licence
+    return identity_of(found, named), found.licence
 
 
 def _declared(connection: Connection, named: Named) -> Identity:
@@ -92,12 +92,13 @@ def _own(connection: Connection, named: Named) -> Description:
     return replace(found, revision="") if named.revision else found
 
 
-def _identity(found: Description, named: Named, *, checked: bool) -> Identity:
+def identity_of(found: Description, named: Named) -> Identity:
+    """What a translator says of itself, with what the user says. Raises InvalidInput where they contradict."""
     revision = "@".join(part for part in (named.revision, found.revision) if part)
     if not revision:
         raise InvalidInput("name the weights with --revision: two models must never share content addresses")
-    if checked and named.quantisation and found.quantisation and named.quantisation != found.quantisation:
-        raise InvalidInput(f"--quantisation {named.quantisation}, but the service says {found.quantisation}")
+    if named.quantisation and found.quantisation and named.quantisation != found.quantisation:
+        raise InvalidInput(f"--quantisation {named.quantisation}, but the weights are {found.quantisation}")
     if found.style not in set(PromptStyle):
         raise InvalidInput(f"the service has the prompt style {found.style!r}, which is newer than this client")
     return Identity(

@@ -119,3 +119,14 @@ def test_it_compiles_for_kubeflow(tmp_path: Path) -> None:
         "exec-text-translator", "exec-instruction-corpus", "exec-small-base", "exec-tune", "exec-evaluate-tuned",
     }  # fmt: skip
     assert set(platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]) == set(executors) - {"exec-importer"}
+
+
+def test_an_at_sign_in_a_sources_path_is_part_of_the_path(tmp_path: Path) -> None:
+    (tmp_path / "me@host").mkdir()
+    file = tmp_path / "me@host" / "rows@2.jsonl"
+    file.write_text('{"instruction": "a", "input": "", "output": "b"}\n', "utf-8")
+    sources = "stages.corpus.settings.sources=['alpaca=me@host/rows@2.jsonl@mit', 'alpaca=me@host/rows@2.jsonl']"
+    load_tune_recipe(RECIPE, small(tmp_path, sources)).check_inputs()
+    file.unlink()
+    with pytest.raises(InvalidInput, match=r"there is no .*me@host/rows@2.jsonl"):
+        load_tune_recipe(RECIPE, small(tmp_path, sources)).check_inputs()

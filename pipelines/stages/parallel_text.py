@@ -126,7 +126,7 @@ def _judged(stage: Stage, chosen: JudgeConnection, text: ParallelText) -> Parall
     async def work() -> list[str]:
         with VerdictBook(stage.folder("verdicts") / "verdicts.jsonl", chosen.identity("en", "ar")) as book:
             async with judging(chosen) as judge:
-                verdicts = iter(await book.judge(judge, asked, in_flight=chosen.in_flight))
+                verdicts = iter(await book.judge(judge, asked, in_flight=chosen.at_once))
             stage.say(f"{chosen.name} was asked about {book.asked:,} of {len(asked):,} sentence pairs")
             return ["" if name == TEACHER else reason_of(next(verdicts)) for name, _ in text.shown]
 

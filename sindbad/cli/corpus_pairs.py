@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from sindbad.corpus.bilingual import PairsSettings, RowsSettings, Supervision
     from sindbad.corpus.job import Job
 
+IN_FLIGHT = 64
+"""Pairs at a judge's endpoint at once, where no --config says it."""
+
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="Recipe (YAML), for example recipes/hala.yaml.")]
 StageName = Annotated[str | None, typer.Option("--stage", help="Stage of the recipe; needed if it has several.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")]
@@ -92,8 +95,8 @@ def pairs(
     if dry_run:
         _show(settings, out, implied, named=bool(teacher))
         return
-    if settings.parallel is not None and settings.judge is None and (name := implied.get("judge")):
-        raise InvalidInput(f"say where {name} judges: --judge URL, or --judge-model FOLDER with its weights")
+    if settings.parallel is not None and settings.judge is None and (judged := implied.get("judge")):
+        raise InvalidInput(f"say where {judged} judges: --judge URL, or --judge-model FOLDER with its weights")
     asked = {"translator": translator, "endpoint": endpoint, "endpoint_model": endpoint_model, "model": model,
              "revision": revision, "quantisation": quantisation}  # fmt: skip
     jobs = [_job(url) for url in teacher or []]
@@ -160,7 +163,7 @@ def _chosen(recipe: Path | None, stage: str | None, config: Path | None) -> tupl
 
 def _judge(url: str, model: str, policy: list[str], implied: str) -> dict[str, Any]:
     if url:
-        return {"endpoint": {"base_url": url, "model": model or implied}}
+        return {"endpoint": {"base_url": url, "model": model or implied, "parallel": IN_FLIGHT}}
     return {"model": model, "policy": policy} if model or policy else {}
 
 
@@ -214,7 +217,7 @@ def _make(settings: PairsSettings, out: Path, jobs: list[Job]) -> Supervision:
             async with judging(chosen) as judge:
                 made = await make_pairs(
                     settings, out, jobs=jobs, judge_name=chosen.name, progress=told,
-                    judge=lambda pairs: book.judge(judge, pairs, in_flight=chosen.in_flight),
+                    judge=lambda pairs: book.judge(judge, pairs, in_flight=chosen.at_once),
                 )  # fmt: skip
             typer.echo(f"{chosen.name} was asked about {book.asked:,} pairs")
             return made

@@ -202,6 +202,15 @@ class Supervision:
         }  # fmt: skip
 
 
+def licences_beside(path: Path) -> dict[str, list[str]]:
+    """Origin -> licences of a ``pairs.jsonl`` that :func:`make_pairs` wrote; {} for any other file."""
+    try:
+        counts = json.loads((path.parent / COUNTS).read_text("utf-8")) if path.name == PAIRS else {}
+        return {name: list(half["licences"]) for name, half in counts.get("origins", {}).items() if half["lines"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
 class _Writer:
     """Writes lines and counts them; ``known`` is what test sets hold."""
 

@@ -40,7 +40,7 @@ class JudgeConnection(BaseModel):
     policy: tuple[str, ...] = ()
     """Addresses of policy services that serve ``model``; none loads it here."""
     in_flight: int = Field(default=64, ge=1)
-    """Pairs at the judge at once."""
+    """Pairs at weights of ours at once; an endpoint has its own ``parallel``."""
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -54,6 +54,11 @@ class JudgeConnection(BaseModel):
     def name(self) -> str:
         """For people."""
         return self.endpoint.model if self.endpoint is not None else Path(str(self.model)).name
+
+    @property
+    def at_once(self) -> int:
+        """Pairs at the judge at once: none waits in a queue of ours while its deadline runs."""
+        return self.endpoint.parallel if self.endpoint is not None else self.in_flight
 
     def identity(self, source: str, target: str) -> str:
         """Changes with everything that decides a verdict: model, prompt, decoding, direction."""

@@ -45,10 +45,13 @@ def parts_of_model(folder: Path, kind: str = "base model") -> tuple[Part, ...]:
 
 
 def parts_of_data(path: Path) -> tuple[Part, ...]:
-    """The sources of an exported data set (or of the one that a Parquet file belongs to) and its translator, or ()."""
+    """The sources of an exported data set (or of the one that a Parquet file belongs to) and its translator; the
+    origins of a file that `sindbad corpus pairs` wrote; or ()."""
     folder = exported.export_of(path)
     if folder is None:
-        return ()
+        from sindbad.corpus.bilingual import licences_beside
+
+        return parts_by_source(licences_beside(path))
     found = exported.read_lineage(folder)
     identity = found["spec"]["identity"]
     sources = parts_by_source(found["licences"])

@@ -7,21 +7,17 @@ judge is.
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-from sindbad import atomic
 from sindbad.corpus.filters import FilterSettings, Pair, judge
 from sindbad.corpus.records import InstructionRecord
 from sindbad.demo.world import World
 from sindbad.translation.domain import COMMON, POOL_WEIGHTS, ParallelPair, masked_pair, parallel_pairs
 from sindbad.translation.glossary import Glossary
 from sindbad.translation.judges import PairJudge, Verdict, aligned_sentences
-from sindbad.translation.prompts import PromptStyle, translation_prompt
 from sindbad.translation.protocol import TextTranslator
 
 
@@ -216,10 +212,3 @@ def _masked_or_open(pair: ParallelPair, glossary: Glossary) -> ParallelPair:
     except (ValueError, IndexError, KeyError):  # the teacher wrote a name differently
         return pair
     return masked if any(character.isalpha() for character in masked.en) else pair
-
-
-def write_training_file(path: Path, pairs: Sequence[tuple[str, str]], style: PromptStyle) -> int:
-    """Prompt/completion JSONL for ``sindbad train sft``; the prompt is the one of inference, byte for byte."""
-    rows = ({"prompt": translation_prompt(en, style), "completion": ar} for en, ar in pairs)
-    atomic.write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    return len(pairs)

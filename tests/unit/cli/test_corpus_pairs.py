@@ -26,7 +26,8 @@ from sindbad.corpus.filters import Pair as Judged
 from sindbad.corpus.filters import judge as by_rule
 from sindbad.corpus.parallel import ParallelFile, read_parallel
 from sindbad.errors import InvalidInput
-from sindbad.training.examples import read_pairs
+from sindbad.training.card import parts_of_data
+from sindbad.training.examples import read_conversations
 from tests.shared import shared
 from tests.unit.corpus.chat_server import JUDGING, TRANSLATING, ChatServer, serving
 
@@ -136,11 +137,14 @@ def test_both_halves_add_up_and_every_line_says_where_it_came_from_and_under_wha
         assert real.known[one["prompt"].removeprefix(LIGHT)] == one["completion"]  # no damaged pair got through
         wanted = {"teacher:messages": ["apache-2.0", TEACHERS], "tatoeba": [TATOEBA], "opus100": ["unknown"]}
         assert one["licences"] == wanted[one["origin"]]
-    assert list(read_pairs(tmp_path / "pairs.jsonl")) == [(one["prompt"], one["completion"]) for one in written]
+    read = [tuple(text for _, text in turns) for turns in read_conversations(tmp_path / "pairs.jsonl")]
+    assert read == [(one["prompt"], one["completion"]) for one in written]
     away = lines(tmp_path / "rejected.jsonl")
     assert Counter(one["reason"] for one in away if one["origin"] == "tatoeba") == own["rejected"]
     assert {one["source"] for one in away if one["reason"] == "judge_unparsable"} == real.vague
     assert any("Non-commercial" in sentence for sentence in counts["obligations"])
+    inherited = {part.name: part.licences for part in parts_of_data(tmp_path / "pairs.jsonl")}
+    assert inherited == {"teacher": ("apache-2.0", TEACHERS), "tatoeba": (TATOEBA,), "opus100": ("unknown",)}
     assert "rejected, judge_unparsable: 3" in said
     assert "qwen was asked about 0 pairs" in again
     judged = server.judged()

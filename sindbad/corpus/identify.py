@@ -84,7 +84,7 @@ def _own(connection: Connection, named: Named) -> Description:
 
         settings = settings.model_copy(update={"style": prompt_style(folder, settings.style)})
     # The user's name for a folder stands for its content: copies may differ in a file that decides nothing.
-    held = weights_of(folder) if folder is not None else None
+    held = weights_of(folder, revision=named.revision) if folder is not None else None
     found = describe(
         settings, source=named.source, target=named.target, weights=held, judge=connection.content_judge,
         endpoint=connection.asked() if connection.endpoint else None,

@@ -32,12 +32,12 @@ class Weights:
     version: int = -1
 
 
-def weights_of(folder: Path, version: int = -1) -> Weights:
-    """Those of a model folder. Reads them all: seconds for a large model."""
+def weights_of(folder: Path, version: int = -1, *, revision: str = "") -> Weights:
+    """Those of a model folder. Reads them all, seconds for a large model, unless they have a ``revision`` already."""
     from sindbad.quantize.loading import quantisation_name
     from sindbad.weights.folder import model_revision
 
-    return Weights(model_revision(folder), quantisation_name(folder), folder_licence(folder), version)
+    return Weights(revision or model_revision(folder), quantisation_name(folder), folder_licence(folder), version)
 
 
 def describe(

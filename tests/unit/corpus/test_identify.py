@@ -38,15 +38,21 @@ async def address(**connection: Any) -> tuple[str, str]:
     return identity.key(records(1)[0]), JobSpec(identity=identity).plan_id
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"mask_numbers": True}, {"check_replies": False}, {"max_source_tokens": 99}, {"remember_terms": False},
-     {"max_tokens": 99}, {"retries": 0}, {"retry_temperature": 0.9}, {"sentences": 1}, {"whole": False},
-     {"context_characters": 7}, {"style": "light"}],
-)  # fmt: skip
-async def test_every_setting_that_decides_a_translation_is_in_the_key(change: dict[str, Any]) -> None:
+DECIDING = {
+    "mask_numbers": True, "check_replies": False, "max_source_tokens": 99, "remember_terms": False, "max_tokens": 99,
+    "retries": 0, "retry_temperature": 0.9, "sentences": 1, "whole": False, "context_characters": 7, "style": "light",
+}  # fmt: skip
+"""Every setting that decides a translation, at a value that is not INSTRUCT's default."""
+
+
+def test_a_new_setting_is_one_that_decides_or_one_that_does_not() -> None:
+    assert set(TranslatorSettings.model_fields) == {*DECIDING, "concurrency", "cache_size"}
+
+
+@pytest.mark.parametrize("name", sorted(DECIDING))
+async def test_every_setting_that_decides_a_translation_is_in_the_key(name: str) -> None:
     base = {"style": "instruct"}
-    before, after = await address(settings=base), await address(settings={**base, **change})
+    before, after = await address(settings=base), await address(settings={**base, name: DECIDING[name]})
     assert before[0] != after[0]
     assert before[1] != after[1]
 
@@ -99,6 +105,8 @@ async def test_a_model_folder_says_its_own_weights_prompt_and_licence(tmp_path: 
     identity, licence = await identify(connection, Named(licence="mit"))
     assert (identity.revision, identity.style) == (weights_of(FOLDER).revision, PromptStyle.TEACHER)
     assert licence == folder_licence(FOLDER) == "apache-2.0"
+    named, _ = await identify(connection, NAMED)
+    assert named.revision == "one"
     (tmp_path / "licence.json").write_text('{"licence": "cc-by-nc-4.0"}', encoding="utf-8")
     assert folder_licence(tmp_path) == "cc-by-nc-4.0"
 

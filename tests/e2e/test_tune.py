@@ -221,7 +221,7 @@ def test_a_conversation_is_trained_on_whole(tuned: Tuned) -> None:
 
 def test_the_data_set_opens_and_no_held_out_row_is_trained_on(tuned: Tuned) -> None:
     folder = next(tuned.run.glob("kfp/artifacts/**/dataset")).parent
-    rows = load_dataset(str(folder / "dataset"), split="train")
+    rows = load_dataset(str(folder / "dataset"), split="train", cache_dir=str(tuned.run / "opened"))
     assert len(rows) == tuned.summary["corpus"]["kept"]
     trained = {line for name in ("instructions", "english") for line in _lines(folder / f"{name}.jsonl")}
     held_out = {line for side in ("source", "target") for line in _lines(folder / f"held_out_{side}.jsonl")}

@@ -37,11 +37,12 @@ _DOMAIN = (
     r"(?:[A-Za-z0-9-]{1,63}\.){1,5}(?:com|org|net|edu|gov|int|io|dev|ai|app|co|me|info|tv|xyz|uk|de|fr|jp|cn|ru|eu|sa|ae|eg)"
     r"|(?:youtu\.be|bit\.ly|goo\.gl)"
 )
+_WORD = r"(?:\"[!#-\[\]-~]{0,80}\"|'[!-&(-\[\]-~]{0,80}')"
 _ONE_WORD = (
-    r"(?:\"[!#-\[\]-~]{0,80}\"|'[!-&(-\[\]-~]{0,80}'|(?:true|false|null|True|False|None)\b)"
+    rf"(?:{_WORD}|\[[ ]{{0,2}}{_WORD}(?:,[ ]{{0,2}}{_WORD}){{0,30}}[ ]{{0,2}}\]|(?:true|false|null|True|False|None)\b)"
     r"(?=[ \t]{0,4}(?:[,}\]]|(?m:$)))"
 )
-"""The value of a key that is no prose: one word, as in :mod:`sindbad.translation.json_spans`, or a constant."""
+"""What is no prose behind a key: a word, as in :mod:`sindbad.translation.json_spans`, a list of them, a constant."""
 
 # (name of the alternative, pattern). Order decides between those that begin at one place.
 _PATTERNS: tuple[tuple[str, str], ...] = (
@@ -52,7 +53,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("dollar", r"\$(?=[^\s$])"),
     ("command", r"\\[A-Za-z]{2,24}\*?(?:\[[^\[\]\n]{0,80}\])?(?:\{[^{}\n]{0,200}\}){1,4}"),
     ("autolink", r"<(?:https?|ftp|mailto):[^\s<>]{1,2000}+>"),
-    ("url", r"(?:\b(?:[A-Za-z][A-Za-z0-9+-]{1,15}://|www\.(?=[\w-]{1,63}\.))"
+    ("url", r"(?:\b(?:(?:https?|[A-Za-z][A-Za-z0-9+-]{1,15}(?<!-http)(?<!-https))://|www\.(?=[\w-]{1,63}\.))"
             rf"|(?<![\w@/.:-])(?:{_DOMAIN})/(?=[\w~#?%@-]))[^\s<>\"'`|،؛؟⟦⟧]++"),
     ("email", r"(?<![\w.+-])[\w.+-]++@[\w-]+(?:\.[\w-]+)+"),
     ("comment", r"<!--|<!\[CDATA\[|<\?(?=[a-z])"),

@@ -20,7 +20,7 @@ def test_every_option_of_every_command_in_the_guide_exists() -> None:
     assert len(lines) >= 6
     for line in lines:
         words = line.split()
-        command = words[:2] if words[0] in ("train", "evaluate") else words[:1]
+        command = words[:2] if words[0] in ("train", "evaluate", "corpus") else words[:1]
         shown = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "300", "NO_COLOR": "1", "TERM": "dumb"})
         assert shown.exit_code == 0, line
         for option in (word for word in words if word.startswith("--")):

@@ -9,6 +9,7 @@ Covered: an OpenAI-compatible endpoint, a policy service, weights in this proces
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sindbad.engines.protocol import Generator
+
+REFUSED = 16
+"""So many pairs, refused without exception, are no pairs that are too long."""
 
 
 class JudgeConnection(BaseModel):
@@ -139,7 +143,7 @@ class VerdictBook:
         self._journal.close()
 
     def _take(self, record: dict[str, Any], place: Place) -> None:
-        self._known[bytes.fromhex(record["key"])] = Verdict(bool(record["accept"]), str(record["reason"]))
+        self._known[bytes.fromhex(record["key"])] = Verdict(bool(record["accept"]), sys.intern(str(record["reason"])))
 
     def _key(self, pair: tuple[str, str]) -> bytes:
         return bytes.fromhex(digest([self.identity, *pair]))
@@ -150,14 +154,14 @@ class VerdictBook:
         keys = [self._key(pair) for pair in pairs]
         missing = {key: pair for key, pair in zip(keys, pairs, strict=True) if key not in self._known}
         refused: dict[bytes, Verdict] = {}
-        left = iter(missing.items())
+        left, last = iter(missing.items()), [InvalidInput("nothing was refused")]
 
         async def work() -> None:
             for key, pair in left:
                 try:
                     (verdict,) = await judge.judge([pair])
                 except InvalidInput as error:  # one pair that cannot be asked must not end a run
-                    refused[key] = Verdict(False, f"refused: {error.message}")
+                    refused[key], last[0] = Verdict(False, f"refused: {error.message}"), error
                     continue
                 self._journal.append({"key": key.hex(), "accept": verdict.accept, "reason": verdict.reason})
                 self._known[key] = verdict
@@ -169,6 +173,8 @@ class VerdictBook:
                     group.create_task(work())
         except ExceptionGroup as several:
             raise several.exceptions[0] from several
+        if len(refused) == len(missing) >= REFUSED:  # not the pairs: the way of asking
+            raise last[0]
         return [refused[key] if key in refused else self._known[key] for key in keys]
 
 

@@ -67,6 +67,15 @@ async def test_a_pair_that_cannot_be_asked_is_rejected_and_may_be_asked_again(tm
         assert all(one.accept for one in verdicts[1:])
 
 
+async def test_a_server_that_refuses_everything_ends_the_run(tmp_path: Path) -> None:
+    """A parameter that it does not know would else reject a million pairs."""
+    pairs = [(f"Sentence {n}.", f"جملة {n}.") for n in range(40)]
+    with VerdictBook(tmp_path / "v.jsonl", "a") as book:
+        with pytest.raises(InvalidInput, match="no such field"):
+            await book.judge(Judge({text: InvalidInput("no such field") for text, _ in pairs}), pairs)
+        assert all(one.accept for one in await book.judge(Judge({}), pairs))
+
+
 async def test_another_judge_is_asked_anew_and_two_processes_do_not_write_one_file(tmp_path: Path) -> None:
     one, other = endpoint().identity("en", "ar"), endpoint(system="Be strict.").identity("en", "ar")
     assert len({one, other, endpoint().identity("ar", "en")}) == 3

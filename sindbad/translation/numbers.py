@@ -19,6 +19,7 @@ from sindbad.translation.wording import get_wording
 
 _MINUS = r"(?<![^\s(\[{«\"“'‘=<>≤≥≈~:،؛;,|\u200e\u200f\u202a-\u202e\u2066-\u2069])(?<!\d\s)[-\u2212]"
 _NUMBER = re.compile(rf"(?:{_MINUS})?(?<!\d)\d+(?:[.,٫٬'’\u00a0\u202f]\d+)*")
+_HYPHENED = re.compile(r"[^\W\d_][-\u2010\u2011\u2013\u2212](\d+)")
 _THOUSANDS = re.compile(r"\d{1,3}(?:([,٬'’.\u00a0\u202f])\d{3})(?:\1\d{3})*")
 _GROUPED_BY_POINTS = re.compile(r"\d{1,3}(?:([.'’\u00a0\u202f])\d{3})(?:\1\d{3})*[,٫]\d+|\d{1,3}(?:\.\d{3}){2,}")
 _DECIMAL_COMMA = re.compile(r"\d+,\d+")
@@ -61,8 +62,8 @@ def values(text: str) -> Counter[str]:
 def differing(source: str, target: str, source_language: str, target_language: str) -> list[str]:
     """Numbers that stand in one text only and are not excused (see the module), with a sign; sorted."""
     there, here = values(source), values(target)
-    _take_worded_signs(there, here, target, target_language)
-    _take_worded_signs(here, there, source, source_language)
+    _take_other_signs(there, here, target, target_language)
+    _take_other_signs(here, there, source, source_language)
     lost = [number for number in (there - here).elements() if not _said(number, target, target_language)]
     added = [number for number in (here - there).elements() if not _said(number, source, source_language)]
     if not (lost and added):
@@ -70,13 +71,20 @@ def differing(source: str, target: str, source_language: str, target_language: s
     return sorted([*(f"-{number}" for number in lost), *(f"+{number}" for number in added)])
 
 
-def _take_worded_signs(signed: Counter[str], other: Counter[str], text: str, language: str) -> None:
-    """Take a negative number from both sides where the other one, ``text``, has its size and a word for the minus."""
+def _take_other_signs(signed: Counter[str], other: Counter[str], text: str, language: str) -> None:
+    """Take a negative number from both sides where the other one, ``text``, has its size and a word for the minus, or
+    a hyphen: "COVID-19" may have become "كوفيد -19"."""
+    negative = [number for number in signed - other if number.startswith("-")]
+    if not negative:
+        return
     pattern = get_wording(language).minus_pattern
-    for number in [number for number in signed - other if number.startswith("-")] if pattern else ():
-        if other[number[1:]] > signed[number[1:]] and pattern and pattern.search(text):
+    worded = bool(pattern and pattern.search(text))
+    hyphened = {value(match[1]) for match in _HYPHENED.finditer(text)}
+    for number in negative:
+        size = number[1:]
+        if other[size] > signed[size] and (worded or size in hyphened):
             signed[number] -= 1
-            other[number[1:]] -= 1
+            other[size] -= 1
 
 
 def _said(number: str, text: str, language: str) -> bool:

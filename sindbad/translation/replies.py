@@ -82,11 +82,11 @@ def numbers(masked: Masked, reply: str, source: str, target: str) -> str:
 
 
 def _numbered(masked: Masked, text: str) -> str:
-    """``text`` with its masked numbers put back, and a blank in place of every other span."""
+    """``text`` with its masked numbers put back, and a mark that is no blank in place of every other span."""
     spans = masked.spans
 
     def shown(match: re.Match[str]) -> str:
         index = int(match[1])
-        return spans[index].text if index < len(spans) and spans[index].kind is SpanKind.NUMBER else " "
+        return spans[index].text if index < len(spans) and spans[index].kind is SpanKind.NUMBER else "\ufffc"
 
     return SENTINEL.sub(shown, text)

@@ -146,6 +146,12 @@ async def test_a_sentence_asked_for_alone_is_held_to_the_numbers_behind_its_sent
     assert outcome.reason.startswith("numbers")
 
 
+async def test_a_dash_behind_another_span_is_no_sign() -> None:
+    translator = Translator(Scripted(lambda text, attempt: "استخدم ⟦0⟧ - ⟦1⟧ هنا."), tokenizer())
+    (outcome,) = await translator.translate(["Use `a`-5 here."])
+    assert (outcome.accepted, outcome.text) == (True, "استخدم `a` - 5 هنا.")
+
+
 @pytest.mark.parametrize(
     ("reply", "text"),
     [
@@ -183,6 +189,9 @@ def test_code_beside_a_letter_is_still_mended_and_a_name_inside_a_word_is_not() 
         ("on 2020-01-02", "في 2020/01/02", []),
         ("- 5 apples", "5 تفاحات", []),
         ("COVID-19 came", "جاء كوفيد 19", []),
+        ("COVID-19 came", "جاء كوفيد -19", []),
+        ("COVID-19 at -19 degrees", "كوفيد -19 عند 19 درجة", []),
+        ("COVID-19 at -20 degrees", "كوفيد -19 عند 20 درجة", ["+20", "--20"]),
         ("costs 1.234,5 euros", "يكلف 1234.5 يورو", []),
         ("costs 1.234.567 euros", "يكلف 1,234,567 يورو", []),
         ("costs 1.234 euros", "يكلف 1234 يورو", ["+1234", "-1.234"]),

@@ -50,7 +50,7 @@ class SFTStage(_Stage):
 
     kind: Literal["sft"]
     data: str
-    """A public data-set id, or a path: a folder of trajectory shards, or a JSONL of prompt and completion."""
+    """A public data-set id, or a path: trajectory shards, an exported corpus, or a JSONL of pairs or messages."""
     sft: SFTConfig = SFTConfig()
     """The training run."""
 

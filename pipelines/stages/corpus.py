@@ -42,7 +42,7 @@ async def translate(
     from pipelines.stage import running
     from sindbad import atomic
     from sindbad.agent.store import append, read
-    from sindbad.corpus.address import Identity
+    from sindbad.corpus.identify import Named, identity_of
     from sindbad.corpus.job import Job, JobSpec, local_store
     from sindbad.corpus.records import read_jsonl, write_jsonl, write_training_rows
     from sindbad.corpus.trajectories import translate_trajectories
@@ -50,7 +50,6 @@ async def translate(
     from sindbad.corpus.translators import ByMessage
     from sindbad.errors import InvalidInput
     from sindbad.translation.glossary import Glossary
-    from sindbad.translation.translator import TranslatorSettings
 
     inputs = (encyclopedia_path, trajectories_path, instructions_path, base_path, translator_path)
     with running(stage_json, *inputs) as stage:
@@ -58,14 +57,10 @@ async def translate(
         worlds = read_encyclopedia(Path(encyclopedia_path)).worlds("train")
         glossaries = {world.world_id: Glossary(world.glossary()) for world in worlds}
         version = await serve(stage, "translator", translator_path)
-        identity = Identity(
-            revision=version.manifest_sha256,
-            decoding=TranslatorSettings().decoding(),
-            licence="Apache-2.0",
-            unit="message",
-        )
-        spec = JobSpec(identity=identity, filters=settings.filters, duplicates=None)
+        named = Named(licence="Apache-2.0", revision=version.manifest_sha256, unit="message")
         async with translator(stage) as client:
+            identity = identity_of(await client.describe(named.source, named.target), named)
+            spec = JobSpec(identity=identity, filters=settings.filters, duplicates=None)
             job = Job(local_store(stage.folder("corpus")), spec)
             report = await translate_corpus(
                 job,

@@ -59,9 +59,9 @@ async def translate(
 
     from pipelines.stage import running
     from sindbad import atomic
-    from sindbad.corpus.address import Identity
-    from sindbad.corpus.connect import Connection, connected, examiners, model_revision
+    from sindbad.corpus.connect import Connection, connected, examiners
     from sindbad.corpus.export import export, inherited
+    from sindbad.corpus.identify import Named, identify
     from sindbad.corpus.job import Job, JobSpec, local_store
     from sindbad.corpus.ledger import Attempt
     from sindbad.corpus.records import write_training_rows
@@ -71,8 +71,6 @@ async def translate(
     from sindbad.corpus.waterfall import write as write_waterfall
     from sindbad.corpus.worker import Tally
     from sindbad.errors import InvalidInput
-    from sindbad.quantize.loading import quantisation_name
-    from sindbad.translation.small_models import prompt_style
 
     with running(stage_json, data_path, translator_path) as stage:
         settings, model, out = stage.parse(InstructionSettings), Path(translator_path), Path(translated_path)
@@ -80,12 +78,8 @@ async def translate(
         requests = [SourceRequest.parse(text, settings.limit) for text in names]
         requests = [replace(one, path=Path(data_path) / one.path) if one.path else one for one in requests]
         connection = Connection(model=model, settings=settings.translator)
-        identity = Identity(
-            revision=model_revision(model), quantisation=quantisation_name(model),
-            decoding=settings.translator.decoding(),
-            licence=json.loads((model / "licence.json").read_text("utf-8"))["licence"], unit="message",
-            style=prompt_style(model, settings.translator.style),
-        )  # fmt: skip
+        licence = json.loads((model / "licence.json").read_text("utf-8"))["licence"]
+        identity, _ = await identify(connection, Named(licence=licence, unit="message"))
         source = {"sources": [one.describe() for one in requests]}
         spec = JobSpec(
             identity=identity, filters=settings.filters, duplicates=settings.duplicates, source=source,

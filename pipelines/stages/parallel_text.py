@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sindbad.corpus.bilingual import TEACHER, RowsSettings
+from sindbad.corpus.bilingual_settings import TEACHER, JudgeConnection, RowsSettings
 from sindbad.corpus.connect import Connection
 from sindbad.corpus.filters import FilterSettings
 from sindbad.corpus.parallel import ParallelFile
-from sindbad.corpus.verdicts import JudgeConnection
 from sindbad.translation.bilingual_tokenizer import VOCABULARY
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ import typer
 from sindbad.cli import corpus
 
 if TYPE_CHECKING:
-    from sindbad.corpus.bilingual import PairsSettings, RowsSettings, Supervision
+    from sindbad.corpus.bilingual import Supervision
+    from sindbad.corpus.bilingual_settings import PairsSettings, RowsSettings
     from sindbad.corpus.job import Job
 
 IN_FLIGHT = 64
@@ -76,7 +77,7 @@ def pairs(
 ) -> None:
     """A teacher's translations and judged parallel text as one training file. Run again, it pays for nothing twice."""
     from sindbad.configuration import resolve
-    from sindbad.corpus.bilingual import PairsSettings
+    from sindbad.corpus.bilingual_settings import PairsSettings
     from sindbad.errors import InvalidInput
 
     values, implied = _chosen(recipe, stage, config)

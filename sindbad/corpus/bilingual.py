@@ -17,12 +17,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Final, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, field_serializer
+from typing import IO, Any, Final
 
 from sindbad import atomic
-from sindbad.corpus.duplicates import DuplicateSettings
+from sindbad.corpus.bilingual_settings import TEACHER, CandidatesSettings, PairsSettings
 from sindbad.corpus.export import four_tuple
 from sindbad.corpus.filters import FilterSettings
 from sindbad.corpus.filters import Pair as Judged
@@ -33,87 +31,19 @@ from sindbad.corpus.parallel import Pair, ParallelFile, held, licences_of, read_
 from sindbad.corpus.schemas import SCHEMAS
 from sindbad.corpus.sources import SourceRequest, read_pairs
 from sindbad.corpus.translate import kept, report
-from sindbad.corpus.verdicts import JudgeConnection, reason_of
+from sindbad.corpus.verdicts import reason_of
 from sindbad.errors import InvalidInput
 from sindbad.translation.judges import Verdict, aligned_sentences
-from sindbad.translation.prompts import PromptStyle, translation_prompt
-from sindbad.translation.settings import TranslatorSettings
+from sindbad.translation.prompts import translation_prompt
 
 PAIRS: Final = "pairs.jsonl"
 REJECTED: Final = "rejected.jsonl"
 COUNTS: Final = "counts.json"
 BATCH: Final = 4096
 """Candidates that are looked at together."""
-TEACHER: Final = "teacher"
 
 Ask = Callable[[Sequence[Pair]], Awaitable[list[Verdict]]]
 """One verdict a pair, in order."""
-
-
-class RowsSettings(BaseModel):
-    """Instruction rows that a translator is asked for."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    sources: tuple[str, ...]
-    """NAME, NAME=FILE or NAME=FOLDER, with @LICENCE behind it where it differs from the schema's."""
-    rows: int | None = Field(default=None, ge=1)
-    """The first so many of each source; null: all."""
-    unit: Literal["conversation", "message"] = "message"
-    """What is translated at once."""
-    translator: TranslatorSettings = TranslatorSettings(style=PromptStyle.TEACHER)
-    """How the translator is asked."""
-    filters: FilterSettings = FilterSettings()
-    """What is kept of it."""
-    duplicates: DuplicateSettings | None = None
-    """What is dropped before it is paid for; null keeps all."""
-
-    @field_serializer("translator")
-    def _as_said(self, value: TranslatorSettings) -> dict[str, Any]:
-        """Only what was said: "instruct" has other defaults for what was not."""
-        return value.model_dump(mode="json", exclude_unset=True)
-
-    def configuration(self) -> dict[str, Any]:
-        """As the --config of ``sindbad corpus translate``."""
-        return {
-            "translator": {"settings": {**self._as_said(self.translator), "style": self.translator.style.value}},
-            "filters": self.filters.model_dump(mode="json", exclude_unset=True),
-            "duplicates": self.duplicates.model_dump(mode="json") if self.duplicates else None,
-        }
-
-
-class CandidatesSettings(BaseModel):
-    """Parallel text that is judged."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    sources: tuple[str, ...]
-    """opus100 (the Hub), opus100=FILE, or NAME=FILE@LICENCE: a TSV or JSONL with the columns en and ar."""
-    candidates: int | None = Field(default=None, ge=1)
-    """The first so many of each source; null: all."""
-    rules: bool = True
-    """Ask the judge only about what the rules of the corpus keep; false asks it about every candidate."""
-    filters: FilterSettings = FilterSettings()
-    """Those rules' thresholds."""
-
-
-class PairsSettings(BaseModel):
-    """Both halves of the supervision."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    teacher: RowsSettings | None = None
-    """Rows whose question and answer a teacher translates."""
-    parallel: CandidatesSettings | None = None
-    """Parallel text."""
-    tests: tuple[str, ...] = ()
-    """NAME=FILE, with the columns en and ar; nothing of them is trained on."""
-    style: PromptStyle = PromptStyle.LIGHT
-    """Whose prompt stands in the training file."""
-    judge: JudgeConnection | None = None
-    """Who judges parallel text; null keeps what the rules keep."""
-    cut: bool = True
-    """Cut pairs into sentences where both sides have as many: as the translator is asked here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-from sindbad.clients.openai import OpenAISettings
 from sindbad.corpus.address import digest
+from sindbad.corpus.bilingual_settings import JudgeConnection
 from sindbad.errors import InvalidInput, Overloaded
 from sindbad.journal import Journal, Place
-from sindbad.translation.judges import JUDGE_PROMPT, PairJudge, PromptJudge, Verdict
+from sindbad.translation.judges import PairJudge, PromptJudge, Verdict
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -30,48 +28,6 @@ if TYPE_CHECKING:
 
 REFUSED = 16
 """So many pairs, refused without exception, are no pairs that are too long."""
-
-
-class JudgeConnection(BaseModel):
-    """Which model judges pairs: one behind an endpoint, or one of ours."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    endpoint: OpenAISettings | None = None
-    """An OpenAI-compatible server."""
-    model: Path | None = None
-    """A model folder instead; with ``policy`` only its tokenizer and its name are used."""
-    policy: tuple[str, ...] = ()
-    """Addresses of policy services that serve ``model``; none loads it here."""
-    in_flight: int = Field(default=64, ge=1)
-    """Pairs at weights of ours at once; an endpoint has its own ``parallel``."""
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if (self.endpoint is None) == (self.model is None):
-            raise ValueError("name one judge: an endpoint, or a model folder (with policy: where it is served)")
-        if self.policy and self.model is None:
-            raise ValueError("a policy service needs the folder of its model, for the tokenizer")
-        return self
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        return self.endpoint.model if self.endpoint is not None else Path(str(self.model)).name
-
-    @property
-    def at_once(self) -> int:
-        """Pairs at the judge at once: none waits in a queue of ours while its deadline runs."""
-        return self.endpoint.parallel if self.endpoint is not None else self.in_flight
-
-    def identity(self, source: str, target: str) -> str:
-        """Changes with everything that decides a verdict: model, prompt, decoding, direction."""
-        from sindbad.translation.described import model_name
-        from sindbad.weights.folder import model_revision
-
-        if self.endpoint is not None:
-            return digest([model_name(self.endpoint, JUDGE_PROMPT), source, target])
-        return digest([model_revision(Path(str(self.model))), JUDGE_PROMPT, source, target])
 
 
 @asynccontextmanager

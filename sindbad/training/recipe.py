@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sindbad.agent.config import AgentConfig
 from sindbad.agent.trajectory import EnvironmentKind
 from sindbad.configuration import read_mapping, resolve
-from sindbad.corpus.bilingual import PairsSettings, RowsSettings
+from sindbad.corpus.bilingual_settings import PairsSettings, RowsSettings
 from sindbad.curation.background import BackgroundConfig
 from sindbad.curation.graph_synthesis import GraphSynthesisConfig
 from sindbad.curation.state import CuratorConfig

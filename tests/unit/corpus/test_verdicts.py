@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from sindbad.clients.openai import OpenAISettings
-from sindbad.corpus.verdicts import JudgeConnection, VerdictBook, judging, reason_of
+from sindbad.corpus.bilingual_settings import JudgeConnection
+from sindbad.corpus.verdicts import VerdictBook, judging, reason_of
 from sindbad.errors import InvalidInput, NotFound, Overloaded, Unavailable
 from sindbad.translation.judges import Verdict, parse_verdict
 from sindbad.translation.train_teacher import FOLDER

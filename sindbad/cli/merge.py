@@ -78,7 +78,7 @@ def merge(
         else:
             _merge(base, tuned, out, config)
     except SindbadError as error:
-        fail(error.message)
+        fail(error)
 
 
 def _merge(base: Path, tuned: Path, out: Path, config: MergeConfig) -> None:

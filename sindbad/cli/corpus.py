@@ -24,7 +24,8 @@ app = typer.Typer(no_args_is_help=True, help="Translate instruction data; ask wh
 
 Folder = Annotated[str, typer.Argument(help="The job: a folder, or a URL that fsspec knows (s3://bucket/job).")]
 Options = Annotated[str, typer.Option("--storage", help='Options of the storage as JSON: {"endpoint_url": "…"}.')]
-Workers = Annotated[int, typer.Option(min=1, help="Worker processes on this machine.")]
+Workers = Annotated[int, typer.Option(min=0, help="Worker processes on this machine; 0 only plans: others work.")]
+RayWorkers = Annotated[int, typer.Option(min=1, help="Ray tasks, each a worker.")]
 Retry = Annotated[bool, typer.Option("--retry/--no-retry", help="Try rows again that failed before.")]
 
 
@@ -147,7 +148,7 @@ def work(
 @app.command()
 def ray(
     job: Folder,
-    workers: Workers = 1,
+    workers: RayWorkers = 1,
     address: Annotated[str, typer.Option(help="Of the cluster; empty starts Ray on this machine.")] = "",
     storage: Options = "",
 ) -> None:
@@ -402,6 +403,11 @@ def _run(
         typer.echo(f"left out of {name}: {count:,} rows, {reason}")
     if current is None:
         typer.echo("nothing is missing")
+    elif workers == 0:
+        typer.echo(
+            f"round {current.number}: {current.rows:,} rows in {len(current.shards)} shards, planned; "
+            f"`sindbad corpus work {store.url}` on any machine, or `sindbad corpus ray`, does them"
+        )
     elif workers == 1:
         typer.echo(f"round {current.number}: {current.rows:,} rows in {len(current.shards)} shards")
         asyncio.run(_work(opened, current, connection, again))

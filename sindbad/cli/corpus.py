@@ -292,6 +292,8 @@ def _connection(
              "model": str(model) if model else None}  # fmt: skip
     values = {**settings, **{key: value for key, value in named.items() if value}}
     connection = resolve(Connection, values, source="the translator").checked()
+    if connection.service and "settings" in values:
+        raise InvalidInput("a translator service has settings of its own: set them in its file, not in --config")
     if connection.model is not None:
         from sindbad.weights.folder import check_model_folder
 

@@ -86,6 +86,9 @@ def test_what_is_missing_on_the_command_line_is_told(tmp_path: Path) -> None:
     unnamed = RUN.invoke(app, [*base, "--endpoint", "http://127.0.0.1:1/v1", "--endpoint-model", "m"])
     assert "--revision" in str(unnamed.exception)
     assert "not a model folder" in str(RUN.invoke(app, [*base, "--model", str(tmp_path)]).exception)
+    (tmp_path / "c.yaml").write_text("translator: {settings: {style: light}}\n", "utf-8")
+    unread = RUN.invoke(app, [*base, "--translator", "127.0.0.1:1", "--config", str(tmp_path / "c.yaml")])
+    assert "has settings of its own" in str(unread.exception)
     assert "holds no job" in str(RUN.invoke(app, ["corpus", "status", str(tmp_path / "nothing")]).exception)
     assert "known: openorca" in str(RUN.invoke(app, [*base[:4], "orca=x", *base[5:]]).exception)
 

@@ -7,7 +7,7 @@ what was said before, which terms were chosen, and what was wrong with the last 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
 from sindbad.translation.prompts import PromptStyle, pair_wording, translation_prompt
@@ -22,7 +22,7 @@ class Route:
     target: str
     temperature: float = 0.0
     seed: int = 0
-    caller: object = None
+    caller: Hashable = None
 
     @property
     def languages(self) -> tuple[str, str]:

@@ -40,9 +40,9 @@ class TurnTranslator(Protocol):
     ) -> Translation: ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Conversation:
-    """One request on its way."""
+    """One request on its way; itself and no other, since it is the caller in whose name the slots are shared."""
 
     translator: TurnTranslator
     request: TranslationRequest

@@ -256,6 +256,18 @@ async def test_segments_of_many_callers_are_in_flight_together_and_a_small_one_d
     assert {"large", "small"} in mixed
 
 
+async def test_more_conversations_than_slots_wait_for_each_other() -> None:
+    speaker = Speaking(faithful, delay=0.01)
+    translator = Translator(settings=INSTRUCT.model_copy(update={"concurrency": 2}), speaker=speaker)
+    requests = [
+        TranslationRequest((Turn("user", f"Where is number {n} here?"), Turn("assistant", "It is over there.")))
+        for n in range(8)
+    ]
+    outcomes = await asyncio.gather(*map(translator.translate_request, requests))
+    assert all(outcome.accepted for outcome in outcomes)
+    assert speaker.most == 2
+
+
 async def test_a_cancelled_wait_gives_its_slot_to_the_next() -> None:
     slots = FairSlots(1)
     order: list[str] = []

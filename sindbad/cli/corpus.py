@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sindbad.corpus.address import Identity
     from sindbad.corpus.connect import Connection, Examination
     from sindbad.corpus.identify import Named
     from sindbad.corpus.job import Job, JobSpec, Round
+    from sindbad.corpus.ledger import Attempt
     from sindbad.corpus.store import JobStore
     from sindbad.corpus.translate import CorpusReport
     from sindbad.corpus.worker import Tally, WorkerSettings
@@ -26,6 +29,7 @@ Folder = Annotated[str, typer.Argument(help="The job: a folder, or a URL that fs
 Options = Annotated[str, typer.Option("--storage", help='Options of the storage as JSON: {"endpoint_url": "…"}.')]
 Workers = Annotated[int, typer.Option(min=0, help="Worker processes on this machine; 0 only plans: others work.")]
 RayWorkers = Annotated[int, typer.Option(min=1, help="Ray tasks, each a worker.")]
+_TELL_SECONDS = 10.0
 Retry = Annotated[bool, typer.Option("--retry/--no-retry", help="Try rows again that failed before.")]
 
 
@@ -463,8 +467,28 @@ async def _work(job: Job, current: Round, connection: Connection, began: dict[st
     identity, asked = job.spec.identity, _examination(began["examiners"])
     manner = _manner(began.get("worker", {}))  # a job of before may not say
     async with connected(connection, identity) as translator, examiners(asked, identity) as models:
-        worker = Worker(job, translator, examiners=models, settings=manner, glossary_of=glossary_of(job))
+        worker = Worker(
+            job, translator, examiners=models, settings=manner, glossary_of=glossary_of(job), progress=_telling()
+        )
         return await worker.run(current)
+
+
+def _telling() -> Callable[[Attempt], None]:
+    """Says now and then how far this worker is, when a batch is on disk."""
+    import time
+
+    begun = told = time.monotonic()
+    done = accepted = 0
+
+    def tell(attempt: Attempt) -> None:
+        nonlocal told, done, accepted
+        done, accepted = done + 1, accepted + attempt.accepted
+        now = time.monotonic()
+        if now - told >= _TELL_SECONDS:
+            told = now
+            typer.echo(f"  {done:,} rows, {accepted:,} kept · {now - begun:.0f} s", err=True)
+
+    return tell
 
 
 def _examination(values: dict[str, Any]) -> Examination:

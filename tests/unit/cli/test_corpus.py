@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from sindbad.cli import corpus
 from sindbad.cli.main import app
 from sindbad.corpus.address import Identity
 from sindbad.corpus.records import InstructionRecord, Message, Provenance
@@ -42,7 +44,10 @@ def written(path: Path, count: int) -> Path:
 
 
 @pytest.mark.slow
-def test_from_a_file_to_a_data_set_and_every_question_on_the_way(tmp_path: Path) -> None:
+def test_from_a_file_to_a_data_set_and_every_question_on_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus, "_TELL_SECONDS", 0.0)
     file, job = written(tmp_path / "rows.jsonl", 6), str(tmp_path / "job")
     config = tmp_path / "job.yaml"
     config.write_text("duplicates: null\nshard_rows: 4\n", encoding="utf-8")
@@ -50,6 +55,7 @@ def test_from_a_file_to_a_data_set_and_every_question_on_the_way(tmp_path: Path)
              "--unit", "message", "--config", str(config))  # fmt: skip
     told = sindbad(*begin)
     assert "6 rows in 2 shards" in told
+    assert re.search(r"  6 rows, \d kept · \d+ s", told), "nobody was told how far it is"
     assert "6 rows, " in told
     status = sindbad("status", job)
     assert "2 of 2 shards sealed" in status

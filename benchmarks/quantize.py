@@ -206,10 +206,10 @@ def make_folders(work: Path) -> tuple[Path, Path]:
 def vllm_figures(python: Path, folder: Path, dtype: str, threads: int) -> dict[str, Any] | str:
     """The worker's figures, or what went wrong."""
     from sindbad.errors import SindbadError
-    from sindbad.quantize.throughput import run_vllm
+    from sindbad.quantize.throughput import Load, run_vllm
 
     try:
-        return run_vllm(python, folder, dtype, threads=threads, deadline_seconds=600)
+        return run_vllm(python, folder, Load(threads=threads, dtype=dtype), deadline_seconds=600)
     except SindbadError as error:
         return error.message.splitlines()[-1][:200]
 

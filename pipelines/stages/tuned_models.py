@@ -60,7 +60,8 @@ def evaluate(
         sets = {
             name: read_choice_items(root / path, first=settings.choice_items) for name, path in settings.choice.items()
         }
-        prompts = [_question(turns) for turns in held_out["held-out rows, translated"]][: settings.samples]
+        questions = filter(None, map(_question, held_out["held-out rows, translated"]))
+        prompts = list(questions)[: settings.samples]
         found: dict[str, Any] = {"losses": {}, "choice": {}, "answers": [{"prompt": text} for text in prompts]}
         for name, folder in models.items():
             model = LocalModel(Path(folder), threads=_cores())
@@ -98,8 +99,8 @@ def held_out_text(settings: TunedSettings, root: Path, corpus: Path) -> dict[str
 
 
 def _question(turns: Conversation) -> str:
-    """What the user says first: models are shown answering that alone."""
-    return next(text for role, text in turns if role == "user")
+    """What the user says first: models are shown answering that alone. "" where nobody asks."""
+    return next((text for role, text in turns if role == "user"), "")
 
 
 def _choice(model: Any, items: list[ChoiceItem]) -> list[dict[str, Any]]:

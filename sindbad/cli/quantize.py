@@ -82,7 +82,7 @@ def quantize(
     from sindbad.errors import SindbadError
     from sindbad.quantize.configuration import QuantizeConfig
     from sindbad.quantize.folder import quantise_folder
-    from sindbad.quantize.throughput import measure_throughput, vllm_python
+    from sindbad.quantize.throughput import Load, measure_throughput, vllm_python
 
     asked = {"scheme": scheme.value, "backend": backend.value, "arithmetic": arithmetic.value}
     config = QuantizeConfig.model_validate({**asked, "any_architecture": any_architecture})
@@ -111,7 +111,7 @@ def quantize(
                 f"{agreement.top1:.2%}, identical outputs {agreement.identical:.1%}"
                 + ("" if agreement.chrf_difference is None else f", chrF++ {agreement.chrf_difference:+.2f}")
             )
-        speed = measure_throughput(model, out, python, threads=threads) if python is not None else None
+        speed = measure_throughput(model, out, python, Load(threads=threads)) if python is not None else None
         if speed is not None:
             typer.echo(
                 f"{speed.quantised:,.0f} output tokens/s under vLLM, {speed.ratio:.2f} times the original's "

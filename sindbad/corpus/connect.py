@@ -30,7 +30,6 @@ from sindbad.translation.described import model_name
 from sindbad.translation.judges import JUDGE_PROMPT
 from sindbad.translation.prompts import PromptStyle
 from sindbad.translation.settings import TranslatorSettings
-from sindbad.weights.folder import model_revision as model_revision
 
 if TYPE_CHECKING:
     from sindbad.clients.translator import TranslatorClient

@@ -8,11 +8,8 @@ why, stays in a folder a demand.
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +18,7 @@ from pydantic import Field
 
 from sindbad import atomic
 from sindbad.curation.targeted import AskingConfig
-from sindbad.errors import DeadlineExceeded, InvalidInput, NotFound, SindbadError
+from sindbad.errors import InvalidInput, NotFound
 from sindbad.questions.demand import Demand
 from sindbad.questions.question import Question
 from sindbad.questions.store import load_questions, save_questions
@@ -29,8 +26,6 @@ from sindbad.questions.store import load_questions, save_questions
 if TYPE_CHECKING:
     from sindbad.questions.earlier import Earlier
 
-_LOOK_SECONDS = 0.2
-_LAST_LINES = 3
 _NICE = 10
 """Training goes first."""
 
@@ -68,28 +63,20 @@ class GraphGenerator:
 
         Raises SindbadError with the command's last lines where it failed, DeadlineExceeded where it took too long.
         """
+        from sindbad.supervisor.command import run_command
+
         folder = self._scratch / f"{seed:06d}"
         shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was killed
         log = folder / "make.log"
-        command = self._command(folder, demand, seed)
-        with log.open("wb") as out:
-            # A session of its own: Ctrl-C at the terminal is for the learner, which then ends this.
-            child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
-            )
-            os.setpriority(os.PRIO_PROCESS, child.pid, _NICE)
-            try:
-                code = self._wait(child)
-            finally:
-                child.kill()
-                child.wait()
-        if code != 0:
-            last = " | ".join(log.read_text("utf-8", errors="replace").split("\n")[-_LAST_LINES - 1 :]).strip(" |")
-            raise SindbadError(f"`sindbad questions make` ended with {code}: {last} (whole log: {log})")
+        run_command(
+            self._command(folder, demand, seed), what=f"`sindbad questions make` (its log: {log})", log=log,
+            deadline_seconds=self._config.max_seconds, advice="(ask for fewer, or raise synthesis.max_seconds)",
+            reason="NO_QUESTIONS", stopped=lambda: self._closed, nice=_NICE,
+        )  # fmt: skip
         return load_questions(folder / "made" / "train.jsonl")
 
     def close(self) -> None:
-        """End what runs, within a moment; later calls end at once."""
+        """End what runs, within seconds; later calls end at once."""
         self._closed = True
 
     def _command(self, folder: Path, demand: Demand, seed: int) -> list[str]:
@@ -104,20 +91,7 @@ class GraphGenerator:
         if config.index is not None:
             given["index"] = config.index
         options = [part for name, value in given.items() for part in (f"--{name}", str(value))]
-        child = [sys.executable, "-m", "sindbad.supervisor.child", str(os.getpid()), "sindbad.cli.main"]
-        return [*child, "questions", "make", *options]
-
-    def _wait(self, child: subprocess.Popen[bytes]) -> int:
-        until = time.monotonic() + self._config.max_seconds
-        while child.poll() is None:
-            if self._closed:
-                raise SindbadError("the stage ended while questions were made")
-            if time.monotonic() > until:
-                raise DeadlineExceeded(
-                    f"no questions within {self._config.max_seconds:g} s; ask for fewer or raise synthesis.max_seconds"
-                )
-            time.sleep(_LOOK_SECONDS)
-        return child.returncode
+        return [sys.executable, "-m", "sindbad.cli.main", "questions", "make", *options]
 
 
 def _checked(config: GraphSynthesisConfig, known: Sequence[Question]) -> Earlier:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sindbad.errors import Corrupt, DeadlineExceeded, EngineFailure, NotFound
+from sindbad.errors import Corrupt, NotFound
 from sindbad.quantize.configuration import QuantizeConfig, compressed_tensors_config
 from sindbad.quantize.numerics import FORMATS, Scheme, quantise
 from sindbad.quantize.source import Source, weight_files
@@ -106,19 +105,14 @@ def _llm_compressor(folder: Path) -> Backend:
 
 def _run_worker(python: Path, source: Source, config: QuantizeConfig, folder: Path) -> None:
     """llm-compressor's ``oneshot`` in its own process. Raises EngineFailure with its last words."""
+    from sindbad.supervisor.command import foreign_environment, run_command
+
     preset = FORMATS[config.scheme].preset
     # -P: the folder of the script, whose modules are ours, stays off the path; -I would lose the caller's HF_HOME.
     paths = (str(source.folder.resolve()), str(folder.resolve()))  # the worker stands in another folder
     command = [str(python.absolute()), "-P", str(WORKER), *paths, preset, config.arithmetic]
-    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
-    environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TQDM_DISABLE": "1"}
-    try:
-        done = subprocess.run(
-            command, env=environment, cwd=folder, capture_output=True, text=True, errors="replace",
-            timeout=config.deadline_seconds, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise DeadlineExceeded(f"llm-compressor was not done after {config.deadline_seconds:.0f} s") from error
-    if done.returncode != 0:
-        last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-5:])
-        raise EngineFailure(f"llm-compressor failed (exit {done.returncode}):\n{last}", reason="LLM_COMPRESSOR_FAILED")
+    offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TQDM_DISABLE": "1"}
+    run_command(
+        command, what="llm-compressor", log=folder / "log.txt", deadline_seconds=config.deadline_seconds,
+        reason="LLM_COMPRESSOR_FAILED", cwd=folder, environment=foreign_environment(offline),
+    )  # fmt: skip

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-from dataclasses import dataclass
+import tempfile
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sindbad.errors import DeadlineExceeded, EngineFailure, NotFound
-from sindbad.supervisor.child import __file__ as child_file
+from sindbad.errors import NotFound
 
 WORKER = Path(__file__).with_name("vllm_worker.py")
 PYTHON_VARIABLE = "SINDBAD_VLLM_PYTHON"
-_LAST_LINES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,54 +53,40 @@ def vllm_python(named: Path | None = None) -> Path:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one folder is asked. ``prompts`` at once, each for ``tokens``; ``dtype`` of what is not in eight bits."""
+
+    prompts: int = 16
+    tokens: int = 32
+    threads: int = 2
+    dtype: str = "bfloat16"
+
+
 def measure_throughput(
-    original: Path,
-    quantised: Path,
-    python: Path,
-    *,
-    prompts: int = 16,
-    tokens: int = 32,
-    threads: int = 2,
-    deadline_seconds: float = 900.0,
+    original: Path, quantised: Path, python: Path, load: Load | None = None, *, deadline_seconds: float = 900.0
 ) -> Throughput:
     """Both, one after the other. Raises EngineFailure with vLLM's last words, or DeadlineExceeded."""
+    load = load or Load()
     first, second = (
-        run_vllm(
-            python, folder, "bfloat16", prompts=prompts, tokens=tokens, threads=threads,
-            deadline_seconds=deadline_seconds,
-        )
-        for folder in (original, quantised)
-    )  # fmt: skip
+        run_vllm(python, folder, load, deadline_seconds=deadline_seconds) for folder in (original, quantised)
+    )
     same = [one[0] == other[0] for one, other in zip(first["outputs"], second["outputs"], strict=True)]
     rates = (float(first["tokens_per_second"]), float(second["tokens_per_second"]))
-    return Throughput(*rates, sum(same) / len(same), prompts, tokens, threads)
+    return Throughput(*rates, sum(same) / len(same), load.prompts, load.tokens, load.threads)
 
 
-def run_vllm(
-    python: Path,
-    folder: Path,
-    dtype: str,
-    *,
-    prompts: int = 16,
-    tokens: int = 32,
-    threads: int = 2,
-    deadline_seconds: float = 900.0,
-) -> dict[str, Any]:
-    """What the worker prints about one folder: ``tokens_per_second``, and ``outputs``, a list of token ids a prompt."""
-    sizes = {"prompts": prompts, "tokens": tokens, "threads": threads, "dtype": dtype}
-    options = [part for name, value in sizes.items() for part in (f"--{name}", str(value))]
-    # It ends with us, after kill -9 too. -P: our modules beside the script stay off its path.
-    command = [sys.executable, "-P", child_file, str(os.getpid()), "--", str(python), "-P", str(WORKER)]
-    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
-    try:
-        done = subprocess.run(
-            [*command, str(folder.resolve()), *options], capture_output=True, text=True, errors="replace",
-            timeout=deadline_seconds, check=False, env=environment,
+def run_vllm(python: Path, folder: Path, load: Load, *, deadline_seconds: float = 900.0) -> dict[str, Any]:
+    """What the worker found out about one folder: ``tokens_per_second``, and ``outputs``, token ids a prompt."""
+    from sindbad.supervisor.command import foreign_environment, run_command
+
+    options = [part for name, value in asdict(load).items() for part in (f"--{name}", str(value))]
+    with tempfile.TemporaryDirectory(prefix="sindbad-throughput-") as work:
+        found = Path(work) / "found.json"
+        run_command(
+            [str(python), "-P", str(WORKER), str(folder.resolve()), "--out", str(found), *options],
+            what=f"vLLM with {folder}", log=Path(work) / "log.txt", deadline_seconds=deadline_seconds,
+            reason="VLLM_FAILED", environment=foreign_environment(),
         )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise DeadlineExceeded(f"vLLM was not done with {folder} after {deadline_seconds:.0f} s") from error
-    if done.returncode != 0:
-        last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-_LAST_LINES:])
-        raise EngineFailure(f"vLLM could not run {folder} (exit {done.returncode}):\n{last}", reason="VLLM_FAILED")
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
+        answer: dict[str, Any] = json.loads(found.read_text("utf-8"))
+    return answer

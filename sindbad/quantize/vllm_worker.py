@@ -1,6 +1,6 @@
 """One folder under vLLM: run by :mod:`sindbad.quantize.throughput` with vLLM's own interpreter, a process a folder.
 
-Prints one JSON object: output tokens a second (median over rounds, warm), and the token ids of the first round, so that
+Writes one JSON object: output tokens a second (median over rounds, warm), and the token ids of the first round, so that
 the caller can compare folders. Token ids in and out: no tokenizer is needed. Imports nothing of Sindbad.
 """
 
@@ -53,6 +53,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder")
+    parser.add_argument("--out", required=True, help="file to write")
     parser.add_argument("--prompts", type=int, default=16)
     parser.add_argument("--tokens", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
@@ -63,7 +64,8 @@ def main() -> None:
         config = json.load(file)
     llm = start(arguments.folder, config, arguments.dtype, arguments.threads)
     found = measure(llm, arguments.prompts, arguments.tokens, arguments.rounds, config["vocab_size"])
-    print(json.dumps(found))
+    with open(arguments.out, "w", encoding="utf-8") as file:
+        json.dump(found, file)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The harnesses' own environments, and a child process in one of them that never outlives its deadline or us.
+"""The harnesses' own environments: where their interpreters and sources are.
 
 Their pins (datasets, inspect-ai, pydantic) are not ours, so neither shares our process: ``scripts/install.sh lm-eval``
 or ``lighteval`` makes an environment from the pins in ``scripts/harness``.
@@ -7,19 +7,11 @@ or ``lighteval`` makes an environment from the pins in ``scripts/harness``.
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
-from sindbad.errors import DeadlineExceeded, EngineFailure, NotFound
+from sindbad.errors import NotFound
 from sindbad.evaluation.harness.benchmarks import Harness
-from sindbad.supervisor.child import __file__ as child_file
 
-_GRACE_SECONDS = 5.0
-_LAST_LINES = 12
 _PACKAGES = {Harness.LM_EVAL: "lm_eval", Harness.LIGHTEVAL: "lighteval"}
 
 
@@ -58,48 +50,3 @@ def version_of(harness: Harness, python: Path) -> str:
     assert package is not None
     found = sorted(package.parent.glob(f"{_PACKAGES[harness]}-*.dist-info"))
     return found[-1].name.removesuffix(".dist-info").partition("-")[2] if found else "unknown"
-
-
-def run_child(
-    command: Sequence[str], *, cwd: Path, log: Path, deadline_seconds: float, environment: Mapping[str, str]
-) -> None:
-    """Run to the end, its words in ``log``. It ends with us, after kill -9 too; else its whole group does.
-
-    Raises:
-        DeadlineExceeded: it was not done in time, and is gone.
-        EngineFailure: it failed; with its last lines.
-    """
-    inherited = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
-    armed = [sys.executable, "-P", child_file, str(os.getpid()), "--", *command]
-    with log.open("wb") as output:
-        child = subprocess.Popen(
-            armed, cwd=cwd, env={**inherited, **environment}, stdin=subprocess.DEVNULL, stdout=output,
-            stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-        try:
-            code = child.wait(timeout=deadline_seconds)
-        except subprocess.TimeoutExpired as error:
-            raise DeadlineExceeded(
-                f"the harness was not done after {deadline_seconds:.0f} s (--deadline); its last words:\n{_last(log)}"
-            ) from error
-        finally:
-            _end(child)
-    if code != 0:
-        raise EngineFailure(f"the harness failed (exit {code}):\n{_last(log)}", reason="HARNESS_FAILED")
-
-
-def _last(log: Path) -> str:
-    """Its last lines; a progress bar's line is what it last showed."""
-    lines = [line.rpartition("\r")[2] for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
-    return "\n".join([line for line in lines if line.strip()][-_LAST_LINES:])
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Nothing is left of its group: SIGTERM, then SIGKILL."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(timeout=_GRACE_SECONDS)
-            if number is signal.SIGKILL:
-                return

@@ -13,7 +13,7 @@ from typing import Any
 
 from sindbad.errors import Corrupt
 from sindbad.evaluation.harness.benchmarks import Benchmark, Harness
-from sindbad.evaluation.harness.environment import find_python, package_folder, run_child, version_of
+from sindbad.evaluation.harness.environment import find_python, package_folder, version_of
 from sindbad.evaluation.harness.results import HarnessRun, TaskScores, count_details, read_lighteval, read_lm_eval
 from sindbad.evaluation.harness.rows import LocalData, write_local_data
 from sindbad.evaluation.harness.tasks import (
@@ -59,6 +59,7 @@ def run_harness(
         DeadlineExceeded, EngineFailure: it was too slow, or failed.
         Corrupt: its results have a form that this version does not know.
     """
+    from sindbad.supervisor.command import foreign_environment, run_command
     from sindbad.weights.folder import check_model_folder
 
     tasks = benchmark.tasks(harness)
@@ -77,7 +78,10 @@ def run_harness(
             environment |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(work / "cache")}
         (work / MODEL).symlink_to(asked.model.resolve(), target_is_directory=True)
         log = work / "log.txt"
-        run_child(command, cwd=work, log=log, deadline_seconds=deadline_seconds, environment=environment)
+        run_command(
+            command, what="the harness", log=log, deadline_seconds=deadline_seconds, advice="(--deadline)",
+            reason="HARNESS_FAILED", cwd=work, environment=foreign_environment(environment),
+        )  # fmt: skip
         found = _results(work / "out")
         if harness is Harness.LM_EVAL:
             scores = read_lm_eval(found)

@@ -115,7 +115,8 @@ def test_a_demand_that_takes_too_long_or_a_stage_that_ends_ends_the_command(
         time.sleep(0.01)
     stopped.close()
     thread.join(30)
-    assert said == ["the stage ended while questions were made"]
+    assert len(said) == 1
+    assert "was stopped" in said[0]
 
 
 def test_a_failure_is_told_with_the_commands_last_lines(made: tuple[Path, Path], tmp_path: Path) -> None:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,9 +10,9 @@ import typer
 from typer.testing import CliRunner
 
 from sindbad.cli import evaluate_harness
-from sindbad.errors import Corrupt, DeadlineExceeded, EngineFailure, InvalidInput, NotFound
+from sindbad.errors import Corrupt, InvalidInput, NotFound
 from sindbad.evaluation.harness.benchmarks import BENCHMARKS, Harness, find_benchmark
-from sindbad.evaluation.harness.environment import find_python, run_child
+from sindbad.evaluation.harness.environment import find_python
 from sindbad.evaluation.harness.results import HarnessRun, count_details, harness_table, read_lighteval, read_lm_eval
 from sindbad.evaluation.harness.rows import LocalData, write_local_data
 from sindbad.evaluation.harness.tasks import (
@@ -191,56 +187,6 @@ def test_items_are_counted_in_the_details_of_lighteval(tmp_path: Path) -> None:
     file.parent.mkdir(parents=True)
     parquet.write_table(pyarrow.table({"doc": ["a", "b", "c"]}), file)
     assert count_details(tmp_path) == {"arabic_mmlu:Law (Professional)|0": 3}
-
-
-def test_a_child_that_is_too_slow_is_gone_with_all_it_started(tmp_path: Path) -> None:
-    code = (
-        "import subprocess, sys, pathlib, time; "
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); "
-        "pathlib.Path('pid').write_text(str(child.pid)); print('at it', flush=True); time.sleep(600)"
-    )
-    command = [sys.executable, "-c", code]
-    with pytest.raises(DeadlineExceeded, match="at it"):
-        run_child(command, cwd=tmp_path, log=tmp_path / "log", deadline_seconds=3.0, environment={})
-    _gone(int((tmp_path / "pid").read_text()))
-
-
-def _gone(process: int) -> None:
-    """Fails where it lives on."""
-    for _ in range(200):
-        try:
-            os.kill(process, 0)
-            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-        except (ProcessLookupError, FileNotFoundError):
-            return
-        if state == "Z":
-            return
-        time.sleep(0.02)
-    pytest.fail("the process lives")
-
-
-def test_a_child_does_not_outlive_a_parent_that_is_killed(tmp_path: Path) -> None:
-    waiting = "import pathlib, os, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(600)"
-    code = (
-        "import pathlib, sys; from sindbad.evaluation.harness.environment import run_child; "
-        f"run_child([sys.executable, '-c', {waiting!r}], cwd=pathlib.Path({str(tmp_path)!r}), "
-        f"log=pathlib.Path({str(tmp_path / 'log')!r}), deadline_seconds=600.0, environment={{}})"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", code])
-    until = time.monotonic() + 60
-    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
-        assert time.monotonic() < until
-        assert parent.poll() is None
-        time.sleep(0.02)
-    parent.kill()
-    parent.wait()
-    _gone(int((tmp_path / "pid").read_text()))
-
-
-def test_a_child_that_fails_is_told_by_its_last_words(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "print('first'); raise SystemExit('no such task')"]
-    with pytest.raises(EngineFailure, match=r"(?s)exit 1.*no such task"):
-        run_child(command, cwd=tmp_path, log=tmp_path / "log", deadline_seconds=60.0, environment={})
 
 
 def test_a_harness_that_is_not_installed_is_told_with_its_installer(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from sindbad.errors import DeadlineExceeded, EngineFailure, NotFound
 from sindbad.quantize.throughput import PYTHON_VARIABLE, measure_throughput, vllm_python
 
 SCRIPT = """#!/bin/sh
-shift 2  # -P and the worker
-case "$1" in
+folder=$3; out=$5  # behind -P and the worker: FOLDER --out FILE
+case "$folder" in
   *broken) echo "first" >&2; echo "no such kernel" >&2; exit 3;;
   *slow) sleep 60;;
-  *eight) echo "a line of vLLM"; echo '{"tokens_per_second": 300.0, "outputs": [[1, 2], [3, 4]]}';;
-  *) echo '{"tokens_per_second": 200.0, "outputs": [[1, 9], [5, 4]]}';;
+  *eight) echo "a line of vLLM"; echo '{"tokens_per_second": 300.0, "outputs": [[1, 2], [3, 4]]}' > "$out";;
+  *) echo '{"tokens_per_second": 200.0, "outputs": [[1, 9], [5, 4]]}' > "$out";;
 esac
 """
 

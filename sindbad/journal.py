@@ -20,7 +20,8 @@ from sindbad import atomic
 from sindbad.errors import Corrupt, NotFound, SindbadError
 
 Record = dict[str, Any]
-_NO_LOCKS: Final = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+NO_LOCKS: Final = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+"""What a file system says that has no locks (some network mounts)."""
 
 
 class Place(NamedTuple):
@@ -72,7 +73,7 @@ class Journal:
         except BlockingIOError:
             raise busy from None
         except OSError as error:
-            if error.errno not in _NO_LOCKS:
+            if error.errno not in NO_LOCKS:
                 raise
 
     @property

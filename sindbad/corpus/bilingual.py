@@ -11,6 +11,7 @@ themselves are written anew and whole at the end. Memory: digests of what was se
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections import Counter
@@ -32,7 +33,8 @@ from sindbad.corpus.schemas import SCHEMAS
 from sindbad.corpus.sources import SourceRequest, read_pairs
 from sindbad.corpus.translate import kept, report
 from sindbad.corpus.verdicts import reason_of
-from sindbad.errors import InvalidInput
+from sindbad.errors import InvalidInput, Overloaded
+from sindbad.journal import NO_LOCKS
 from sindbad.translation.judges import Verdict, aligned_sentences
 from sindbad.translation.prompts import translation_prompt
 
@@ -149,7 +151,7 @@ class _Writer:
         self._seen: set[int] = set()
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._lines = (folder / f"{PAIRS}.new").open("w", encoding="utf-8")
+        self._lines = _alone(folder / f"{PAIRS}.new")
         self._away = (folder / f"{REJECTED}.new").open("w", encoding="utf-8")
 
     def __enter__(self) -> _Writer:
@@ -211,6 +213,22 @@ class _Writer:
             return True
         self._seen.add(mark)
         return False
+
+
+def _alone(path: Path) -> IO[str]:
+    """The file, empty and ours; the lock goes with the process. Raises Overloaded where another process writes it."""
+    file = path.open("a", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise Overloaded(f"{path} is written by another process; wait for it, or use another folder") from None
+    except OSError as error:  # a file system without locks is written without
+        if error.errno not in NO_LOCKS:
+            file.close()
+            raise
+    file.truncate(0)
+    return file
 
 
 def _write(file: IO[str], record: Mapping[str, Any]) -> None:

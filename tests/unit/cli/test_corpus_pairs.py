@@ -6,6 +6,7 @@ knows which candidates the test has damaged, and answers some without a verdict.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -25,7 +26,7 @@ from sindbad.cli.main import app
 from sindbad.corpus.filters import Pair as Judged
 from sindbad.corpus.filters import judge as by_rule
 from sindbad.corpus.parallel import ParallelFile, read_parallel
-from sindbad.errors import InvalidInput
+from sindbad.errors import InvalidInput, Overloaded
 from sindbad.training.card import parts_of_data
 from sindbad.training.examples import read_conversations
 from tests.shared import shared
@@ -210,3 +211,20 @@ def test_a_dry_run_of_the_published_recipe_says_how_much_would_be_asked_of_whom(
     assert not (tmp_path / "out").exists()
     rows = told("corpus", "run", str(tmp_path / "job"), "--recipe", "recipes/hala.yaml", "--licence", "x", "--dry-run")
     assert "openorca, hermes3, scp116k, realign_alpaca, lamini, tulu3, synthetic_gptj" in rows
+
+
+def test_two_runs_into_one_folder_do_not_mix_their_lines(tmp_path: Path) -> None:
+    text = tmp_path / "pairs.tsv"
+    text.write_text("en\tar\nThe door of the house is open.\tباب البيت مفتوح الآن.\n", "utf-8")
+    words = ["corpus", "pairs", str(tmp_path / "out"), "--parallel", f"mine={text}@mit"]
+    (tmp_path / "out").mkdir()
+    with (tmp_path / "out" / "pairs.jsonl.new").open("w") as held:
+        held.write("another's")
+        held.flush()
+        fcntl.flock(held, fcntl.LOCK_EX)
+        refused = RUN.invoke(app, words)
+        assert isinstance(refused.exception, Overloaded), refused.output
+        assert (tmp_path / "out" / "pairs.jsonl.new").read_text() == "another's"
+    done = RUN.invoke(app, words)
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert len((tmp_path / "out" / "pairs.jsonl").read_text("utf-8").splitlines()) == 1

@@ -158,7 +158,10 @@ async def sindbad(*arguments: str) -> str:
 def begin(tmp_path: Path, texts: list[str], *options: str) -> list[str]:
     """The command that begins a job over ``texts``."""
     file, config = tmp_path / "rows.jsonl", tmp_path / "job.yaml"
-    turns = [[{"role": "user", "content": text}, {"role": "assistant", "content": "It is so."}] for text in texts]
+    turns = [
+        [{"role": "user", "content": text}, {"role": "assistant", "content": f"It is so, {n}."}]
+        for n, text in enumerate(texts)
+    ]
     lines = [json.dumps({"id": str(n), "messages": one}) for n, one in enumerate(turns)]
     file.write_text("\n".join(lines), encoding="utf-8")
     config.write_text(CONFIG, encoding="utf-8")

@@ -91,16 +91,18 @@ class Stopped(Exception):
 
 
 def stopping(step: int, episodes: int) -> Callable[[Episode], Episode]:
-    """Episodes that end the learner when ``episodes`` of ``step`` have begun."""
+    """Episodes that end the learner once ``episodes`` of ``step`` are finished: exactly those are journalled."""
 
     def wrap(episode: Episode) -> Episode:
-        begun: list[Ticket] = []
+        finished: list[Ticket] = []
 
         async def run(ticket: Ticket) -> Trajectory:
-            begun.extend([ticket] if ticket.step == step else [])
-            if len(begun) > episodes:
-                raise Stopped
-            return await episode(ticket)
+            trajectory = await episode(ticket)
+            if ticket.step == step:
+                if len(finished) == episodes:
+                    raise Stopped
+                finished.append(ticket)
+            return trajectory
 
         return run
 
@@ -116,14 +118,14 @@ async def test_a_resumed_learner_serves_its_own_weights_although_others_have_pub
     config = toy_config(5, max_staleness=max_staleness)
     for times in (1, 2):  # the second time, the first resume's numbers are taken too
         with pytest.raises(Stopped):
-            await run_toy(tmp_path, config, wrap=stopping(2, 8 + 16 * times), store_trajectories=kept.__setitem__)
+            await run_toy(tmp_path, config, wrap=stopping(2, 12 * times), store_trajectories=kept.__setitem__)
         for _ in range(times):
             store.publish(tiny_model(seed=times).state_dict(), like=tmp_path / "base", metadata={"stage": "evaluation"})
     await run_toy(tmp_path, config, store_trajectories=kept.__setitem__)
 
     rows = read_metrics(RunPaths.under(tmp_path, "rl").metrics)
     assert [row["step"] for row in rows] == list(range(1, 6))
-    assert rows[2]["resumed_episodes"] >= 24
+    assert rows[2]["resumed_episodes"] == 12 + 24
     assert max(row["first_ratio_error"] for row in rows) < (1e-3 if max_staleness == 0 else 1)
     assert all(row["stale_trajectories"] == 0 for row in rows)
     for row in rows:

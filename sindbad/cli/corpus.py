@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from sindbad.corpus.address import Identity
     from sindbad.corpus.connect import Connection, Examination
+    from sindbad.corpus.held import Held
     from sindbad.corpus.identify import Named
     from sindbad.corpus.job import Job, JobSpec, Round
     from sindbad.corpus.ledger import Attempt
@@ -77,6 +78,12 @@ def translate(
     from_language: Annotated[str, typer.Option("--from")] = "en",
     to_language: Annotated[str, typer.Option("--to")] = "ar",
     unit: Annotated[str, typer.Option(help="conversation or message.")] = "conversation",
+    reuse: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--reuse", help="Another job; what it kept of the same rows is taken over, not asked for; repeat."
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(help="YAML: filters, duplicates, shard_rows, translator, examiners, glossary, worker."),
@@ -98,13 +105,14 @@ def translate(
     named = Named(licence=licence, revision=revision, quantisation=quantisation, declared=translator_identity,
                   unit=unit, source=from_language, target=to_language)  # fmt: skip
     identity = _identity(connection, named)
-    rows = {"sources": [one.describe() for one in requests]}
+    held = _held(reuse or [], storage, identity)
+    rows = {"sources": [one.describe() for one in requests], **({"held": held.describe()} if held else {})}
     store = _store(job, storage)
     spec = _spec({**settings, "identity": identity.model_dump(), "source": rows, "examiners": asked.names(),
                   "glossary": _stored(store, terms)})  # fmt: skip
     again = {"sources": source, "limit": limit, "connection": connection.model_dump(mode="json"),
              "examiners": asked.model_dump(mode="json"), "worker": manner.model_dump(mode="json"),
-             "named": named.model_dump(mode="json")}  # fmt: skip
+             "named": named.model_dump(mode="json"), "reuse": reuse or []}  # fmt: skip
     _tell_changes(_begun(store), spec)
     _run(store, storage, spec, connection, again, workers=workers, retry=retry)
 
@@ -380,6 +388,28 @@ def _tell_changes(before: JobSpec | None, now: JobSpec) -> None:
         typer.echo("other examiners: what is translated is judged again")
 
 
+def _held(reuse: list[str], storage: str, identity: Identity) -> Held | None:
+    """What other jobs translated of the same rows."""
+    from sindbad.corpus.held import Held
+    from sindbad.corpus.job import Job
+
+    if not reuse:
+        return None
+    return Held([Job.open(_store(url, storage)) for url in reuse], source=identity.source, target=identity.target)
+
+
+def _held_as_begun(reuse: list[str], storage: str, spec: JobSpec) -> Held | None:
+    """The same. Raises InvalidInput where it is not what the job's settings say."""
+    from sindbad.errors import InvalidInput
+
+    held = _held(reuse, storage, spec.identity)
+    if held is not None and held.describe() != spec.source.get("held"):
+        raise InvalidInput(
+            f"{', '.join(reuse)} holds other rows than when this job was begun: begin it again, with the same --reuse"
+        )
+    return held
+
+
 def _run(
     store: JobStore,
     storage: str,
@@ -403,8 +433,11 @@ def _run(
     store.write("job.json", json.dumps(again, ensure_ascii=False).encode())
     requests = [SourceRequest.parse(text, again["limit"]) for text in again["sources"]]
     current = asyncio.run(
-        prepare(opened, lambda: read_sources(requests, reading), glossary_of=glossary_of(opened), retry_failed=retry)
-    )
+        prepare(
+            opened, lambda: read_sources(requests, reading), glossary_of=glossary_of(opened), retry_failed=retry,
+            held=lambda: _held_as_begun(again.get("reuse", []), storage, spec),
+        )
+    )  # fmt: skip
     for (name, reason), count in sorted(reading.skipped.items()):
         typer.echo(f"left out of {name}: {count:,} rows, {reason}")
     if current is None:
@@ -507,5 +540,9 @@ def _manner(values: dict[str, Any]) -> WorkerSettings:
 
 def _tell(job: Job, found: CorpusReport) -> None:
     typer.echo(f"{found.records:,} rows, {found.kept:,} kept")
+    from sindbad.corpus.held import taken_over
+
+    for model, count in taken_over(job).items():
+        typer.echo(f"  of them {count:,} by {model}, taken over from another job")
     for reason, count in found.dropped.items():
         typer.echo(f"  {reason}: {count:,}")

@@ -125,6 +125,9 @@ def run(
     model: ModelFolder = None,
     revision: Revision = "",
     quantisation: Quantisation = "",
+    reuse: Annotated[
+        list[str] | None, typer.Option("--reuse", help="As of `corpus translate`: a job that has rows already; repeat.")
+    ] = None,
     workers: corpus.Workers = 1,
     retry: corpus.Retry = True,
     dry_run: DryRun = False,
@@ -137,9 +140,11 @@ def run(
     asked = chosen.rows.model_copy(update={**changes, **({"rows": rows} if rows else {})})
     if dry_run:
         _show_rows(asked, job)
+        for one in reuse or []:
+            typer.echo(f"# but for those that {one} has kept: they are taken over")
         return
     named = {"translator": translator, "endpoint": endpoint, "endpoint_model": endpoint_model, "model": model,
-             "revision": revision, "quantisation": quantisation}  # fmt: skip
+             "revision": revision, "quantisation": quantisation, "reuse": reuse}  # fmt: skip
     _translate(Path(job), asked, named, licence, workers=workers, retry=retry)
 
 

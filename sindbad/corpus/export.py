@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from sindbad import atomic
 from sindbad.corpus.exported import LINEAGE
+from sindbad.corpus.held import HELD
 from sindbad.corpus.job import Job, batches
 from sindbad.corpus.ledger import Ledger
 from sindbad.corpus.licences import Obligations, obligations
@@ -43,6 +44,7 @@ class Contents:
     tuples: int = 0
     sources: Counter[str] = field(default_factory=Counter)
     licences: Counter[tuple[str, str]] = field(default_factory=Counter)
+    translators: Counter[str] = field(default_factory=Counter)
     characters: int = 0
 
     def add(self, row: Kept) -> None:
@@ -50,6 +52,7 @@ class Contents:
         provenance = row.translation.provenance
         self.rows += 1
         self.sources[provenance.source] += 1
+        self.translators[provenance.translator] += 1
         for licence in provenance.licences:
             self.licences[provenance.source, licence] += 1
         self.characters += sum(len(message.content) for message in row.translation.messages)
@@ -140,6 +143,7 @@ def lineage(job: Job, ledger: Ledger, contents: Contents) -> dict[str, Any]:
         "plan": spec.plan_id,
         "judging": spec.judging_id,
         "licences": by_source,
+        "translators": dict(contents.translators.most_common()),
         "paid": paid,
     }
 
@@ -167,11 +171,24 @@ def card(job: Job, contents: Contents, found: CorpusReport, about: dict[str, Any
         of=f"{found.records:,}",
         model=identity.model,
         model_licence=identity.licence,
+        held=_held(job, contents),
         sources="\n".join(sources) or "| none | 0 | |",
         owed="\n".join(f"- {sentence}" for sentence in owed.sentences()),
         dropped="\n".join(dropped),
         lineage=json.dumps(about, ensure_ascii=False, indent=2, sort_keys=True),
     )
+
+
+def _held(job: Job, contents: Contents) -> str:
+    """What other jobs translated of it."""
+    others = job.spec.source.get(HELD, ())
+    found = [
+        f"- {contents.translators[one['translator']]:,} rows by `{one['translator']}` ({one['licence']}): translated for "
+        "another job, taken over, judged by the same filters"
+        for one in others
+        if contents.translators[one["translator"]]
+    ]
+    return "\n" + "\n".join(["Not all of it is that translator's:", "", *found, ""]) if found else ""
 
 
 def _size(count: int) -> str:
@@ -205,7 +222,7 @@ configs:
 
 {rows} of {of} instruction rows, translated from `{source_language}` to `{language}` by `{model}` ({model_licence}),
 verified and filtered. Machine-translated: no person has read it.
-
+{held}
 ## Licences
 
 Every row carries the licences of its source and of its translator, and inherits what they ask for.

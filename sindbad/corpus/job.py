@@ -6,6 +6,7 @@
     glossaries/<digest>.json          the terms of a spec's glossary                 immutable
     plans/<plan>/rows/00000.parquet   every row of the source, in its order, with its content address
     plans/<plan>/plan.json            written last: the plan is whole
+    ledger/from-<plan>/00000.parquet  what another job translated of the plan's rows (see sindbad.corpus.held)
     rounds/0001.json                  which rows are asked for: all that no earlier attempt answered
     leases/…                          who works on what
     parts/0001/00000/000002-0005….parquet   attempts, in batches
@@ -24,7 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -38,10 +39,15 @@ from sindbad.corpus.store import JobStore
 from sindbad.errors import InvalidInput, NotFound
 from sindbad.translation.glossary import Glossary
 
+if TYPE_CHECKING:
+    from sindbad.corpus.held import Held
+
 T = TypeVar("T")
 GlossaryOf = Callable[[InstructionRecord], Glossary | None]
 SPOOLED: Final = 2000
 """Rows of a plan that are in memory at once, at most."""
+TAKEN_OVER: Final = "taken over"
+"""How the worker of an attempt begins that another job made: it is judged here, and never asked for here."""
 
 
 def no_glossary(record: InstructionRecord) -> Glossary | None:
@@ -140,19 +146,31 @@ class Job:
         """Whether the plan of this spec is whole."""
         return self.store.exists(f"plans/{self.spec.plan_id}/plan.json")
 
-    def plan(self, records: Iterable[InstructionRecord], glossary_of: GlossaryOf = no_glossary) -> dict[str, Any]:
-        """Write the plan's rows in the given order, then its seal. The same records give the same objects."""
+    def plan(
+        self, records: Iterable[InstructionRecord], glossary_of: GlossaryOf = no_glossary, held: Held | None = None
+    ) -> dict[str, Any]:
+        """Write the plan's rows in the given order, then its seal. The same records give the same objects.
+
+        Rows that are ``held`` keep the address that they have there, and their translation comes into the ledger.
+        """
         started, settings, count = time.time(), self.spec.duplicates, 0
+        taken: dict[str, int] = {}
         folder = f"plans/{self.spec.plan_id}"
         with DuplicateFinder(settings or DuplicateSettings(exact=False, near=None)) as finder:
             for shard, batch in enumerate(batches(records, self.spec.shard_rows)):
-                rows = [self._planned_row(count + i, shard, one, glossary_of) for i, one in enumerate(batch)]
+                rows = [self._planned_row(count + i, shard, one, glossary_of, held) for i, one in enumerate(batch)]
+                if held is not None:
+                    for row in rows:
+                        if row["key"] == held.key(row["record_id"]):
+                            taken.setdefault(row["key"], row["row"])
                 if settings is not None:
                     for record in batch:
                         finder.add("\n".join(message.content for message in record.messages))
                 self.store.write(f"{folder}/rows/{shard:05d}.parquet", _rows_bytes(rows))
                 count += len(rows)
             dropped = self._write_duplicates(finder) if settings is not None else {}
+        for number, found in enumerate(batches(held.attempts(taken), SPOOLED) if held is not None else ()):
+            self.store.write(f"ledger/from-{self.spec.plan_id}/{number:05d}.parquet", parts_of.part(found))
         about = {
             "rows": count,
             "dropped": dropped,
@@ -162,12 +180,15 @@ class Job:
         self.store.create(f"{folder}/plan.json", json.dumps(about).encode())
         return about
 
-    def _planned_row(self, row: int, shard: int, record: InstructionRecord, glossary_of: GlossaryOf) -> dict[str, Any]:
+    def _planned_row(
+        self, row: int, shard: int, record: InstructionRecord, glossary_of: GlossaryOf, held: Held | None
+    ) -> dict[str, Any]:
+        there = held.key(record.record_id) if held is not None else None
         return {
             "row": row,
             "shard": shard,
             "record_id": record.record_id,
-            "key": self.spec.identity.key(record, glossary_of(record)),
+            "key": there or self.spec.identity.key(record, glossary_of(record)),
             "source": record.provenance.source,
             "characters": sum(len(message.content) for message in record.messages),
             "record": json.dumps(record.to_record(), ensure_ascii=False),
@@ -240,8 +261,10 @@ class Job:
                                      bool_or(stage IN ('filter', 'examine') OR accepted) AS translated
                               FROM attempts WHERE stage <> 'plan' GROUP BY key),
                  judged AS (SELECT key, bool_or(accepted) AS accepted
-                            FROM attempts WHERE stage <> 'plan' AND judging = ? GROUP BY key)
-            SELECT w.row, w.shard, w.key, coalesce(a.translated AND j.key IS NULL, false) AS again
+                            FROM attempts WHERE stage <> 'plan' AND judging = ? GROUP BY key),
+                 taken AS (SELECT DISTINCT key FROM attempts WHERE starts_with(worker, '{TAKEN_OVER}'))
+            SELECT w.row, w.shard, w.key,
+                   coalesce(a.translated AND (j.key IS NULL OR w.key IN (FROM taken)), false) AS again
             FROM wanted w LEFT JOIN answered a USING (key) LEFT JOIN judged j USING (key)
             WHERE j.key IS NULL OR NOT (j.accepted {failed.replace("f.accepted", "j.accepted")})
             ORDER BY w.shard, w.row"""

@@ -137,12 +137,12 @@ def instruction(
 
 
 def translated(
-    record: InstructionRecord, contents: Iterable[str], *, language: str, translator: str, licence: str
+    record: InstructionRecord, contents: Iterable[str], *, language: str, translator: str, licences: Iterable[str]
 ) -> InstructionRecord:
-    """``record`` with the same roles in ``language``; the translator's licence joins the lineage."""
+    """``record`` with the same roles in ``language``; the translator's ``licences`` join the lineage."""
     messages = tuple(Message(message.role, content) for message, content in zip(record.messages, contents, strict=True))
-    licences = tuple(dict.fromkeys((*record.provenance.licences, licence)))
-    provenance = replace(record.provenance, translator=translator, licences=licences)
+    owed = tuple(dict.fromkeys((*record.provenance.licences, *licences)))
+    provenance = replace(record.provenance, translator=translator, licences=owed)
     return InstructionRecord(record.record_id, language, messages, provenance, record.metadata)
 
 

@@ -18,7 +18,8 @@ from sindbad.corpus.translators import RecordTranslator
 from sindbad.corpus.worker import Progress, Tally, Worker, WorkerSettings, prepare
 
 _KEPT = """
-SELECT r.row AS row, r.record AS record, f.key AS key, [m.content for m in f.messages] AS contents
+SELECT r.row AS row, r.record AS record, f.key AS key, [m.content for m in f.messages] AS contents,
+       f.model AS model, f.licences AS licences
 FROM rows r JOIN final f USING (key)
 WHERE f.accepted AND r.row NOT IN (SELECT row FROM attempts WHERE stage = 'plan' AND judging = ?)
 ORDER BY r.row
@@ -103,9 +104,10 @@ def kept(job: Job, ledger: Ledger | None = None) -> Iterator[Kept]:
         for batch in opened.batches(_KEPT, (job.spec.plan_id,)):
             for row in batch:
                 original = InstructionRecord.from_record(json.loads(row["record"]))
+                ours = row["model"] == identity.model
                 out = translated(
-                    original, row["contents"], language=identity.target, translator=identity.model,
-                    licence=identity.licence,
+                    original, row["contents"], language=identity.target, translator=str(row["model"]),
+                    licences=[identity.licence] if ours else row["licences"],
                 )  # fmt: skip
                 yield Kept(int(row["row"]), str(row["key"]), original, out)
     finally:

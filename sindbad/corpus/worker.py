@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -36,6 +36,9 @@ from sindbad.corpus.records import InstructionRecord, Message
 from sindbad.corpus.translators import Outcome, RecordTranslator
 from sindbad.errors import DeadlineExceeded, InvalidInput, SindbadError, Unavailable
 from sindbad.translation.glossary import Glossary
+
+if TYPE_CHECKING:
+    from sindbad.corpus.held import Held
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -386,7 +389,9 @@ class Worker:
     def _written(
         self, current: Round, shard: _Open, todo: Todo, outcome: Outcome, verdict: Verdict, stage: str, seconds: float
     ) -> Attempt:
-        identity, record = self.job.spec.identity, todo.record
+        identity, record, again = self.job.spec.identity, todo.record, todo.again
+        other = again if again is not None and again.model != identity.model else None  # taken over: it stays theirs
+        owed = other.licences if other else (identity.licence,)
         name, _, detail = verdict.reason.partition(":")
         return Attempt(
             key=todo.key,
@@ -409,10 +414,10 @@ class Worker:
             segments=outcome.segments,
             source=record.provenance.source,
             source_id=record.provenance.source_id,
-            licences=tuple(dict.fromkeys((*record.provenance.licences, identity.licence))),
-            model=identity.model,
-            model_version=outcome.model_version,
-            masker=identity.masker,
+            licences=tuple(dict.fromkeys((*record.provenance.licences, *owed))),
+            model=other.model if other else identity.model,
+            model_version=other.model_version if other else outcome.model_version,
+            masker=other.masker if other else identity.masker,
             judging=self.job.spec.judging_id,
             round=current.number,
             shard=shard.number,
@@ -475,19 +480,20 @@ async def prepare(
     records: Callable[[], Iterable[InstructionRecord]],
     *,
     glossary_of: GlossaryOf = no_glossary,
+    held: Callable[[], Held | None] = lambda: None,
     retry_failed: bool = True,
     settings: WorkerSettings | None = None,
 ) -> Round | None:
     """The round to work on: the unfinished one of this spec, or the next; None when every row has its answer.
 
-    ``records`` is called once, by whichever worker writes the plan.
+    ``records`` and ``held`` are called once, by whichever worker writes the plan.
     """
     chosen = settings or WorkerSettings()
     book = LeaseBook(job.store, worker_name(), ttl_seconds=chosen.lease_seconds)
     if not await asyncio.to_thread(job.planned):
         async with _held(book, f"plan-{job.spec.plan_id}", chosen.poll_seconds):
             if not await asyncio.to_thread(job.planned):
-                await asyncio.to_thread(lambda: job.plan(records(), glossary_of))
+                await asyncio.to_thread(lambda: job.plan(records(), glossary_of, held()))
     current = await asyncio.to_thread(job.current)
     if current is not None and not await asyncio.to_thread(job.finished, current):
         return current

@@ -53,9 +53,11 @@ def parts_of_data(path: Path) -> tuple[Part, ...]:
 
         return parts_by_source(licences_beside(path))
     found = exported.read_lineage(folder)
-    identity = found["spec"]["identity"]
+    identity, held = found["spec"]["identity"], found["spec"].get("source", {}).get("held", ())
     sources = parts_by_source(found["licences"])
-    return (*sources, Part("translator", str(identity.get("revision", "")), (str(identity.get("licence", UNKNOWN)),)))
+    named = [(identity.get("revision", ""), identity), *((one.get("translator", ""), one) for one in held)]
+    translators = (Part("translator", str(name), (str(one.get("licence", UNKNOWN)),)) for name, one in named)
+    return (*sources, *translators)
 
 
 def parts_by_source(licences: Mapping[str, Iterable[str]]) -> tuple[Part, ...]:

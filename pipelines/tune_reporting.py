@@ -10,7 +10,7 @@ from pipelines.stage import wall_seconds
 from sindbad.evaluation.report import Curve, Fact, Report, Sample, Table
 from sindbad.training.metrics import read_metrics
 
-MODELS = {"base": "base (English)", "tuned": "tuned (translated)", "merged": "merged"}
+MODELS = {"base": "base (untranslated rows)", "tuned": "tuned (translated)", "merged": "merged"}
 PROFILES = ("raw", "light", "eval")
 SYSTEM = "translator"
 
@@ -200,7 +200,7 @@ def _limits(found: Mapping[str, Any]) -> list[str]:
         "The base is small too, unless the recipe names a folder: its multiple-choice accuracies are guesses.",
         "The filters see form, not meaning: fluent nonsense passes them. Read the rows above before you trust the "
         "share that was kept; a judge or a round trip (stages.corpus.settings.examiners) needs a model.",
-        "The held-out translated rows are the translator's own Arabic: a lower loss there is imitation of the "
+        "The held-out translated rows are the translator's own words: a lower loss there is imitation of the "
         "translator. The native text is the honest column.",
         "One seed; no interval covers training.",
     ]

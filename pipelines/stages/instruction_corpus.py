@@ -74,12 +74,14 @@ async def translate(
 
     with running(stage_json, data_path, translator_path) as stage:
         settings, model, out = stage.parse(InstructionSettings), Path(translator_path), Path(translated_path)
+        said = json.loads((model / "licence.json").read_text("utf-8"))
+        licence, (known, wanted) = said["licence"], said["languages"]
         names = settings.public if settings.from_hub else settings.sources
-        requests = [SourceRequest.parse(text, settings.limit) for text in names]
+        requests = [SourceRequest.parse(text, settings.limit, known) for text in names]
         requests = [replace(one, path=Path(data_path) / one.path) if one.path else one for one in requests]
         connection = Connection(model=model, settings=settings.translator)
-        licence = json.loads((model / "licence.json").read_text("utf-8"))["licence"]
-        identity, _ = await identify(connection, Named(licence=licence, unit="message"))
+        named = Named(licence=licence, unit="message", source=known, target=wanted)
+        identity, _ = await identify(connection, named)
         source = {"sources": [one.describe() for one in requests]}
         spec = JobSpec(
             identity=identity, filters=settings.filters, duplicates=settings.duplicates, source=source,

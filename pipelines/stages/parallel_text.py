@@ -40,6 +40,10 @@ class ParallelSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    source: str = "en"
+    """Language that is translated, in the whole run."""
+    target: str = "ar"
+    """Language that is wanted, in the whole run."""
     train: dict[str, ParallelFile] = {}
     """Name -> file below the data."""
     tests: dict[str, ParallelFile] = {}
@@ -81,22 +85,30 @@ def write(stage_json: str, data_path: str, text_path: str) -> dict[str, float]:
 
     with running(stage_json, data_path) as stage:
         settings, root, out = stage.parse(ParallelSettings), Path(data_path), Path(text_path)
-        tests = {name: read_parallel(root, file, training=False) for name, file in settings.tests.items()}
-        taught, owed = _taught(stage, settings.teacher, root) if settings.teacher else ([], [])
+        languages = (settings.source, settings.target)
+
+        def read(files: dict[str, ParallelFile], *, training: bool) -> dict[str, list[Pair]]:
+            found = files.items()
+            return {n: read_parallel(root, file, training=training, languages=languages) for n, file in found}
+
+        tests = read(settings.tests, training=False)
+        taught, owed = _taught(stage, settings.teacher, root, languages) if settings.teacher else ([], [])
         if settings.from_hub:
-            requests = [SourceRequest.parse(text, settings.public_limit) for text in settings.public]
-            train = {one.name: [(en, ar) for _, en, ar in read_pairs(one)] for one in requests}
+            requests = [SourceRequest.parse(text, settings.public_limit, settings.source) for text in settings.public]
+            train = {one.name: [(old, new) for _, old, new in read_pairs(one, settings.target)] for one in requests}
             held_out = {name: settings.public_held_out for name in train}
             licences = [one.licence or SCHEMAS[one.name].licence for one in requests]
         else:
-            train = {name: read_parallel(root, file, training=True) for name, file in settings.train.items()}
+            train = read(settings.train, training=True)
             held_out = {name: file.held_out for name, file in settings.train.items()}
             licences = list(dict.fromkeys(one for file in settings.train.values() for one in licences_of(root, file)))
         if taught:
             train, licences = {**train, TEACHER: taught}, list(dict.fromkeys((*licences, *owed)))
-        text = prepare(train, tests, held_out=held_out, filters=settings.filters, seed=settings.seed)
+        text = prepare(
+            train, tests, held_out=held_out, filters=settings.filters, seed=settings.seed, languages=languages
+        )
         if settings.judge is not None:
-            text = _judged(stage, settings.judge, text)
+            text = _judged(stage, settings.judge, text, languages)
         stage.say(f"{len(text.train):,} sentence pairs, left out: {dict(text.dropped.most_common())}")
         out.mkdir(parents=True, exist_ok=True)
         train_tokenizer(
@@ -107,14 +119,14 @@ def write(stage_json: str, data_path: str, text_path: str) -> dict[str, float]:
         write_pairs(out / "train.jsonl", text.train)
         about = {
             "pairs": len(text.train), "dropped": dict(text.dropped.most_common()), "sources": dict(text.sources),
-            "tests": {name: len(pairs) for name, pairs in text.tests.items()},
+            "languages": list(languages), "tests": {name: len(pairs) for name, pairs in text.tests.items()},
             "licence": obligations(licences).card_licence, "licences": licences,
         }  # fmt: skip
         atomic.write_json(out / "about.json", about)
         return {"pairs": len(text.train), "dropped": sum(text.dropped.values())}
 
 
-def _judged(stage: Stage, chosen: JudgeConnection, text: ParallelText) -> ParallelText:
+def _judged(stage: Stage, chosen: JudgeConnection, text: ParallelText, languages: tuple[str, str]) -> ParallelText:
     """What the judge accepts, and what the teacher wrote, which no judge sees (papers §1, step 2)."""
     import asyncio
 
@@ -123,8 +135,8 @@ def _judged(stage: Stage, chosen: JudgeConnection, text: ParallelText) -> Parall
     asked = [pair for name, pair in text.shown if name != TEACHER]
 
     async def work() -> list[str]:
-        with VerdictBook(stage.folder("verdicts") / "verdicts.jsonl", chosen.identity("en", "ar")) as book:
-            async with judging(chosen) as judge:
+        with VerdictBook(stage.folder("verdicts") / "verdicts.jsonl", chosen.identity(*languages)) as book:
+            async with judging(chosen, source=languages[0], target=languages[1]) as judge:
                 verdicts = iter(await book.judge(judge, asked, in_flight=chosen.at_once))
             stage.say(f"{chosen.name} was asked about {book.asked:,} of {len(asked):,} sentence pairs")
             return ["" if name == TEACHER else reason_of(next(verdicts)) for name, _ in text.shown]
@@ -132,7 +144,9 @@ def _judged(stage: Stage, chosen: JudgeConnection, text: ParallelText) -> Parall
     return text.without(asyncio.run(work()))
 
 
-def _taught(stage: Stage, chosen: TeacherSettings, root: Path) -> tuple[list[Pair], list[str]]:
+def _taught(
+    stage: Stage, chosen: TeacherSettings, root: Path, languages: tuple[str, str]
+) -> tuple[list[Pair], list[str]]:
     """Two pairs of every row that the teacher translated, and what licences they are under."""
     import asyncio
     from dataclasses import replace
@@ -146,9 +160,10 @@ def _taught(stage: Stage, chosen: TeacherSettings, root: Path) -> tuple[list[Pai
 
     connection = chosen.connection.model_copy(update={"settings": chosen.translator}).checked()
     named = Named(
-        licence=chosen.licence, revision=chosen.revision, quantisation=chosen.quantisation, unit=chosen.unit
+        licence=chosen.licence, revision=chosen.revision, quantisation=chosen.quantisation, unit=chosen.unit,
+        source=languages[0], target=languages[1],
     )  # fmt: skip
-    requests = [SourceRequest.parse(text, chosen.rows) for text in chosen.sources]
+    requests = [SourceRequest.parse(text, chosen.rows, languages[0]) for text in chosen.sources]
     requests = [replace(one, path=root / one.path) if one.path else one for one in requests]
     source = {"sources": [one.describe() for one in requests]}
 
@@ -163,6 +178,5 @@ def _taught(stage: Stage, chosen: TeacherSettings, root: Path) -> tuple[list[Pai
 
     job = asyncio.run(work())
     rows = list(kept(job))
-    return list(pairs_of(iter(rows))), list(
-        dict.fromkeys(name for row in rows for name in row.translation.provenance.licences)
-    )
+    owed = dict.fromkeys(name for row in rows for name in row.translation.provenance.licences)
+    return list(pairs_of(iter(rows))), list(owed)

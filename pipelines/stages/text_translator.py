@@ -51,6 +51,8 @@ async def train_and_score(
 
     with running(stage_json, pairs_path) as stage:
         settings, text, model = stage.parse(TextTranslatorSettings), Path(pairs_path), Path(model_path)
+        about = json.loads((text / "about.json").read_text("utf-8"))
+        languages = (about["languages"][0], about["languages"][1])
 
         def progress(step: int, steps: int, loss: float) -> None:
             if step == steps or step % 100 == 0:
@@ -60,14 +62,14 @@ async def train_and_score(
         tokenizer = settings.training.start_from or text / "tokenizer"
         result = train_light(
             load_pairs(text / "train.jsonl"), model, settings.training, work=work, tokenizer_dir=tokenizer,
-            on_progress=progress,
+            languages=languages, on_progress=progress,
         )  # fmt: skip
         found, shown = {}, {}
         async with texts(Connection(model=model, settings=settings.translator)) as translator:
             for file in sorted((text / "tests").glob("*.jsonl")):
                 pairs = load_pairs(file)[: settings.sentences]
                 heldout = [ParallelPair(en, ar, "real", file.stem) for en, ar in pairs]
-                _, lines = await evaluate_translation(translator, heldout)
+                _, lines = await evaluate_translation(translator, heldout, languages=languages)
                 copied = [en for en, _ in pairs]
                 scores = measure_translations({"translator": lines, "copied source": copied}, [ar for _, ar in pairs])
                 samples = [[en, line, ar] for (en, ar), line in zip(pairs, lines, strict=True)][:8]
@@ -78,14 +80,15 @@ async def train_and_score(
                 stage.say(
                     f"{file.stem}: chrF++ {chrf.value:.1f} [{chrf.low:.1f}, {chrf.high:.1f}], {rejected} rejected"
                 )
-        about = json.loads((text / "about.json").read_text("utf-8"))
         seconds = {"seconds": result.seconds, "tokens": result.tokens, "steps": result.steps}
-        parts = (Part("parallel text", ", ".join(about["sources"]), tuple(about["licences"])),)
+        parts: tuple[Part, ...] = (Part("parallel text", ", ".join(about["sources"]), tuple(about["licences"])),)
         if (start := settings.training.start_from) is not None:
             parts = together(("parallel text", "", parts), ("base model", start.name, parts_of_model(start)))
         licence = obligations(licences_of(parts)).card_licence
-        atomic.write_json(scores_path, {"sets": found, "training": seconds, "licence": licence})
-        atomic.write_json(model / "licence.json", {"licence": licence, "from": licences_of(parts)})
+        atomic.write_json(scores_path, {"sets": found, "languages": languages, "training": seconds, "licence": licence})
+        atomic.write_json(
+            model / "licence.json", {"licence": licence, "from": licences_of(parts), "languages": languages}
+        )
         atomic.write_text(model / CARD, card(stage.name, "A light translator, trained on parallel text.", parts))
         metrics_page(work / "metrics" / "translator.jsonl", Path(page_path), "Translator", {"loss": "training loss"})
         return {**shown, **seconds, "validation_loss": result.validation_loss}

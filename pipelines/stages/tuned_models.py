@@ -85,11 +85,15 @@ def evaluate(
 
 def held_out_text(settings: TunedSettings, root: Path, corpus: Path) -> dict[str, list[Conversation]]:
     """Conversations that no model was trained on, by name; a native text answers its heading."""
+    import json
+
     from sindbad.corpus.parallel import read_parallel
     from sindbad.training.examples import of_pair, read_conversations
+    from sindbad.translation.prompts import language_name
 
+    languages = json.loads((corpus / "about.json").read_text("utf-8"))["languages"]
     found = {
-        "held-out rows, English": list(read_conversations(corpus / "held_out_source.jsonl")),
+        f"held-out rows, {language_name(languages[0])}": list(read_conversations(corpus / "held_out_source.jsonl")),
         "held-out rows, translated": list(read_conversations(corpus / "held_out_target.jsonl")),
     }
     for name, file in settings.texts.items():

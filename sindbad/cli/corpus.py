@@ -75,8 +75,8 @@ def translate(
     glossary: Annotated[
         Path | None, typer.Option(help="TSV of terms, SOURCE<tab>TARGET; a changed one reruns the rows that hold it.")
     ] = None,
-    from_language: Annotated[str, typer.Option("--from")] = "en",
-    to_language: Annotated[str, typer.Option("--to")] = "ar",
+    from_language: Annotated[str, typer.Option("--from", help="Language of the rows, as CLDR writes it: fr.")] = "en",
+    to_language: Annotated[str, typer.Option("--to", help="Language that is wanted.")] = "ar",
     unit: Annotated[str, typer.Option(help="conversation or message.")] = "conversation",
     reuse: Annotated[
         list[str] | None,
@@ -96,7 +96,7 @@ def translate(
     from sindbad.corpus.identify import Named
     from sindbad.corpus.sources import SourceRequest
 
-    requests = [SourceRequest.parse(text, limit) for text in source]
+    requests = [SourceRequest.parse(text, limit, from_language) for text in source]
     settings = _settings(config)
     connection = _connection(settings.pop("translator", {}), translator, endpoint, endpoint_model, model, unit)
     asked = _examination(settings.pop("examiners", {}))
@@ -431,7 +431,7 @@ def _run(
 
     opened, reading = Job(store, spec), Reading()
     store.write("job.json", json.dumps(again, ensure_ascii=False).encode())
-    requests = [SourceRequest.parse(text, again["limit"]) for text in again["sources"]]
+    requests = [SourceRequest.parse(text, again["limit"], spec.identity.source) for text in again["sources"]]
     current = asyncio.run(
         prepare(
             opened, lambda: read_sources(requests, reading), glossary_of=glossary_of(opened), retry_failed=retry,

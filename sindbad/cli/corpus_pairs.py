@@ -71,6 +71,8 @@ def pairs(
     test: Annotated[
         list[str] | None, typer.Option("--test", help="NAME=FILE that is measured with: nothing of it gets in; repeat.")
     ] = None,
+    from_language: Annotated[str, typer.Option("--from", help="Language of the texts; en by default.")] = "",
+    to_language: Annotated[str, typer.Option("--to", help="Language that they are translated into; ar.")] = "",
     workers: corpus.Workers = 1,
     retry: corpus.Retry = True,
     dry_run: DryRun = False,
@@ -81,10 +83,16 @@ def pairs(
     from sindbad.errors import InvalidInput
 
     values, implied = _chosen(recipe, stage, config)
+    for side, name in (("source", from_language), ("target", to_language)):
+        if name:
+            values[side] = name
     if source:
         values["teacher"] = {**(values.get("teacher") or {}), "sources": source}
     if parallel:
         values["parallel"] = {**(values.get("parallel") or {}), "sources": parallel}
+    if values.get("teacher"):  # one direction for both halves
+        said = {side: values[side] for side in ("source", "target") if side in values}
+        values["teacher"] = {**said, **values["teacher"]}
     for half, name, count in (("teacher", "rows", rows), ("parallel", "candidates", candidates)):
         if count is not None and values.get(half):
             values[half] = {**values[half], name: count}
@@ -202,7 +210,7 @@ def _translate(
     atomic.write_text(config, yaml.safe_dump(rows.configuration(), sort_keys=False, allow_unicode=True))
     corpus.translate(
         job=str(folder), source=list(rows.sources), licence=licence, limit=rows.rows, unit=rows.unit, config=config,
-        workers=workers, retry=retry, **asked,
+        from_language=rows.source, to_language=rows.target, workers=workers, retry=retry, **asked,
     )  # fmt: skip
 
 
@@ -219,8 +227,8 @@ def _make(settings: PairsSettings, out: Path, jobs: list[Job]) -> Supervision:
         if settings.judge is None or settings.parallel is None:
             return await make_pairs(settings, out, jobs=jobs, progress=told)
         chosen = settings.judge
-        with VerdictBook(out / "verdicts.jsonl", chosen.identity("en", "ar")) as book:
-            async with judging(chosen) as judge:
+        with VerdictBook(out / "verdicts.jsonl", chosen.identity(*settings.languages)) as book:
+            async with judging(chosen, source=settings.source, target=settings.target) as judge:
                 made = await make_pairs(
                     settings, out, jobs=jobs, judge_name=chosen.name, progress=told,
                     judge=lambda pairs: book.judge(judge, pairs, in_flight=chosen.at_once),

@@ -12,10 +12,11 @@ Not covered: an answer worded as a question, and tasks that are answered by one 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from sindbad.languages import get_language
 from sindbad.translation.numbers import values
+from sindbad.translation.wording import get_wording
 
 if TYPE_CHECKING:
     from sindbad.corpus.filters import Pair
@@ -25,20 +26,8 @@ SIGN: Final = 0.4
 LOST: Final = 0.7
 """Weight of a lost question."""
 
-_OPENERS: Final[Mapping[str, str]] = {
-    "en": r"sure|certainly|of course|here (?:is|are)|as an ai|i(?:'m| am) sorry|i can(?:'t|not)|the answer is|"
-    r"to answer|translation\s*:|let me|happy to help",
-    "ar": r"بالتأكيد|بالطبع|طبع[اًا]+|حسن[اًا]+|إليك|اليك|إليكم|تفضل|كنموذج|بصفتي|أنا آسف|آسف|عذر[اًا]+|أعتذر|"
-    r"لا أستطيع|لا يمكنني|الجواب|الإجابة|جواب|الترجمة\s*:|يسعدني|دعني|هذه بعض|فيما يلي",
-}
-"""How answers begin, and questions or tasks do not."""
-_QUESTION: Final[Mapping[str, str]] = {
-    "ar": r"^(?:هل|ما|ماذا|من|متى|أين|اين|كيف|لماذا|لم|كم|أي|أية|في أي|بأي|إلى أي|من أي|إلام|علام)(?:\s|$)",
-    "en": r"^(?:what|who|whom|whose|when|where|why|how|which|is|are|was|were|do|does|did|can|could|will|would"
-    r"|should)\b",
-}
 _LATIN = re.compile(r"[A-Za-z]{3,}")
-_MARKS = ("?", "؟")
+_MARKS = ("?", "؟", "？")
 
 
 def evidence(pair: Pair) -> float:
@@ -51,7 +40,7 @@ def evidence(pair: Pair) -> float:
     signs = (
         _opens_like_an_answer(source, target, pair),
         _grown(source, target, pair),
-        _new_facts(pair.source, pair.target),
+        _new_facts(pair),
         _is_the_answer(source, target, pair),
     )
     return min(1.0, LOST * _question_lost(source, target, pair.target_language) + SIGN * sum(signs))
@@ -59,17 +48,17 @@ def evidence(pair: Pair) -> float:
 
 def _question_lost(source: str, target: str, language: str) -> float:
     """The source asks in its last line, the target asks nowhere."""
-    if not source.endswith("?") or any(mark in target for mark in _MARKS):
+    if not source.endswith(_MARKS) or any(mark in target for mark in _MARKS):
         return 0.0
-    pattern = _QUESTION.get(language)
-    asks = bool(pattern and any(re.match(pattern, line.strip(), re.I) for line in re.split(r"[\n.!:،,]", target)))
+    pattern = get_wording(language).question_pattern
+    asks = bool(pattern and any(pattern.match(line.strip()) for line in re.split(r"[\n.!:،,。]", target)))
     return 0.0 if asks else 1.0
 
 
 def _opens_like_an_answer(source: str, target: str, pair: Pair) -> float:
     def opens(text: str, language: str) -> bool:
-        pattern = _OPENERS.get(language)
-        return bool(pattern and re.match(rf"\W*(?:{pattern})", text[:80], re.I))
+        pattern = get_wording(language).opener_pattern
+        return bool(pattern and pattern.match(text[:80]))
 
     begun = opens(target, pair.target_language) or opens(target, pair.source_language)
     return 1.0 if begun and not opens(source, pair.source_language) else 0.0
@@ -84,11 +73,12 @@ def _grown(source: str, target: str, pair: Pair) -> float:
     return 0.0 if growth <= 1.3 or len(target) < 40 else min(1.5, growth - 0.8)
 
 
-def _new_facts(source: str, target: str) -> float:
-    """Figures and Latin words of the target that the source does not hold."""
-    new = sum((values(target) - values(source)).values())
-    known = {word.lower() for word in _LATIN.findall(source)}
-    new += sum(word.lower() not in known for word in _LATIN.findall(target))
+def _new_facts(pair: Pair) -> float:
+    """Figures of the target that the source does not hold, and Latin words where the language has other letters."""
+    new = sum((values(pair.target) - values(pair.source)).values())
+    if not get_language(pair.target_language).latin:
+        known = {word.lower() for word in _LATIN.findall(pair.source)}
+        new += sum(word.lower() not in known for word in _LATIN.findall(pair.target))
     return min(1.2, 0.6 * new)
 
 

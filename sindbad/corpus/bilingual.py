@@ -28,7 +28,16 @@ from sindbad.corpus.filters import Pair as Judged
 from sindbad.corpus.filters import judge as by_rule
 from sindbad.corpus.job import Job, batches
 from sindbad.corpus.licences import obligations
-from sindbad.corpus.parallel import Pair, ParallelFile, held, licences_of, read_parallel, texts_of, with_sentinels
+from sindbad.corpus.parallel import (
+    ENGLISH_ARABIC,
+    Pair,
+    ParallelFile,
+    held,
+    licences_of,
+    read_parallel,
+    texts_of,
+    with_sentinels,
+)
 from sindbad.corpus.schemas import SCHEMAS
 from sindbad.corpus.sources import SourceRequest, read_pairs
 from sindbad.corpus.translate import kept, report
@@ -57,14 +66,14 @@ class Candidates:
     pairs: Iterable[Pair]
 
 
-def candidates_of(text: str, limit: int | None = None) -> Candidates:
+def candidates_of(text: str, limit: int | None = None, languages: tuple[str, str] = ENGLISH_ARABIC) -> Candidates:
     """See :attr:`CandidatesSettings.sources`. Raises InvalidInput for a file without a licence, NotFound for none."""
     if text.partition("=")[0].partition("@")[0].partition("#")[0] in SCHEMAS:
-        asked = SourceRequest.parse(text, limit)
+        asked = SourceRequest.parse(text, limit, languages[0])
         if not SCHEMAS[asked.name].parallel:
             raise InvalidInput(f"source {asked.name} holds instructions, not parallel text; give it to the teacher")
         licence = asked.licence or SCHEMAS[asked.name].licence
-        return Candidates(asked.name, (licence,), ((en, ar) for _, en, ar in read_pairs(asked)))
+        return Candidates(asked.name, (licence,), ((text, said) for _, text, said in read_pairs(asked, languages[1])))
     body, _, licence = text.rpartition("@")
     name, _, place = body.partition("=")
     if not place or not licence:
@@ -72,15 +81,16 @@ def candidates_of(text: str, limit: int | None = None) -> Candidates:
     if name == TEACHER:
         raise InvalidInput(f"a parallel source cannot be called {TEACHER}")
     file = ParallelFile(path=Path(place), licence=licence)
-    found = read_parallel(Path(), file, training=True)
+    found = read_parallel(Path(), file, training=True, languages=languages)
     return Candidates(name, tuple(licences_of(Path(), file)), found[:limit])
 
 
-def read_tests(texts: Iterable[str]) -> set[str]:
+def read_tests(texts: Iterable[str], languages: tuple[str, str] = ENGLISH_ARABIC) -> set[str]:
     """What the test sets hold. Raises InvalidInput, NotFound."""
     named = (text.partition("=")[::2] for text in texts)
     files = {name: ParallelFile(path=Path(path), licence="") for name, path in named}
-    return texts_of({name: read_parallel(Path(), file, training=False) for name, file in files.items()})
+    found = {n: read_parallel(Path(), file, training=False, languages=languages) for n, file in files.items()}
+    return texts_of(found)
 
 
 @dataclass(slots=True)
@@ -186,7 +196,9 @@ class _Writer:
                 continue
             half.lines += 1
             half.licences += [name for name in licences if name not in half.licences]
-            prompt = translation_prompt(shown[0], self._settings.style)
+            prompt = translation_prompt(
+                shown[0], self._settings.style, source=self._settings.source, target=self._settings.target
+            )
             record = {"prompt": prompt, "completion": shown[1], "origin": origin, "licences": list(licences)}
             _write(self._lines, record)
 
@@ -201,7 +213,7 @@ class _Writer:
             return "in_tests", ""
         if self._again(("whole", *pair)):
             return "duplicate", ""
-        found = by_rule(Judged(*pair), rules) if rules is not None else None
+        found = by_rule(Judged(*pair, *self._settings.languages), rules) if rules is not None else None
         return (found.reason, "") if found is not None else ("", "")
 
     def _again(self, texts: Sequence[str]) -> bool:
@@ -254,15 +266,16 @@ async def make_pairs(
     Raises:
         InvalidInput: no pair at all. What the judge raises; its verdicts until then are kept by whoever asked.
     """
-    made, known = Supervision(judge=judge_name), read_tests(settings.tests)
+    made, known = Supervision(judge=judge_name), read_tests(settings.tests, settings.languages)
     sources = settings.parallel.sources if settings.parallel else ()
-    found = [candidates_of(text, settings.parallel.candidates if settings.parallel else None) for text in sources]
+    first = settings.parallel.candidates if settings.parallel else None
+    found = [candidates_of(text, first, settings.languages) for text in sources]
     if len({one.name for one in found}) < len(found):
         raise InvalidInput("two parallel sources have one name; their counts could not be told apart")
     with _Writer(out, settings, known) as writer:
         if jobs:
             made.origins[TEACHER] = half = Half()
-            made.teacher = _teacher_half(jobs, writer, half)
+            made.teacher = _teacher_half(jobs, settings.languages, writer, half)
         for one in found:
             made.origins[one.name] = half = Half()
             await _judged_half(one, settings, writer, half, known, judge, progress)
@@ -272,20 +285,21 @@ async def make_pairs(
     return made
 
 
-def _teacher_half(jobs: Sequence[Job], writer: _Writer, half: Half) -> dict[str, Any]:
+def _teacher_half(jobs: Sequence[Job], languages: tuple[str, str], writer: _Writer, half: Half) -> dict[str, Any]:
     """Two pairs of every translated row, question and answer; the job says why a row has none."""
     rows, translated, dropped = 0, 0, Counter[str]()
     for job in jobs:
         direction = (job.spec.identity.source, job.spec.identity.target)
-        if direction != ("en", "ar"):
-            raise InvalidInput(f"{job.store.url} translates {'-'.join(direction)}; the file's prompt is for en-ar")
+        if direction != languages:
+            wanted = "-".join(languages)
+            raise InvalidInput(f"{job.store.url} translates {'-'.join(direction)}; the file's prompt is for {wanted}")
         for row in kept(job):
             four, origin = four_tuple(row.original, row.translation), row.translation.provenance
             if four is None:
                 dropped["no_answer"] += 1
                 continue
             translated += 1
-            for pair in ((four.instr_en, four.instr_ar), (four.resp_en, four.resp_ar)):
+            for pair in four.pairs():
                 half.candidates += 1
                 writer.keep(half, pair, f"{TEACHER}:{origin.source}", origin.licences)
         found = report(job)

@@ -71,6 +71,10 @@ class RowsSettings(BaseModel):
 
     sources: tuple[str, ...]
     """NAME, NAME=FILE or NAME=FOLDER, with @LICENCE behind it where it differs from the schema's."""
+    source: str = "en"
+    """Language of the rows."""
+    target: str = "ar"
+    """Language that they are translated into."""
     rows: int | None = Field(default=None, ge=1)
     """The first so many of each source; null: all."""
     unit: Literal["conversation", "message"] = "message"
@@ -102,7 +106,7 @@ class CandidatesSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sources: tuple[str, ...]
-    """opus100 (the Hub), opus100=FILE, or NAME=FILE@LICENCE: a TSV or JSONL with the columns en and ar."""
+    """opus100 (the Hub), opus100=FILE, or NAME=FILE@LICENCE: a TSV or JSONL with a column a language (en, ar)."""
     candidates: int | None = Field(default=None, ge=1)
     """The first so many of each source; null: all."""
     rules: bool = True
@@ -116,15 +120,33 @@ class PairsSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    source: str = "en"
+    """Language that is translated."""
+    target: str = "ar"
+    """Language that is wanted."""
     teacher: RowsSettings | None = None
     """Rows whose question and answer a teacher translates."""
     parallel: CandidatesSettings | None = None
     """Parallel text."""
     tests: tuple[str, ...] = ()
-    """NAME=FILE, with the columns en and ar; nothing of them is trained on."""
+    """NAME=FILE, with a column a language; nothing of them is trained on."""
     style: PromptStyle = PromptStyle.LIGHT
     """Whose prompt stands in the training file."""
     judge: JudgeConnection | None = None
     """Who judges parallel text; null keeps what the rules keep."""
     cut: bool = True
     """Cut pairs into sentences where both sides have as many: as the translator is asked here."""
+
+    @model_validator(mode="after")
+    def _one_direction(self) -> Self:
+        if self.teacher is not None and (self.teacher.source, self.teacher.target) != self.languages:
+            raise ValueError(
+                f"the teacher translates {self.teacher.source}-{self.teacher.target} and the file is for "
+                f"{self.source}-{self.target}; say teacher.source and teacher.target, too"
+            )
+        return self
+
+    @property
+    def languages(self) -> tuple[str, str]:
+        """From which into which."""
+        return self.source, self.target

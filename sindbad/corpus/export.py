@@ -1,21 +1,21 @@
 """What a job gives away: a Hugging Face data set folder with its card, licences and lineage, in the source's order.
 
 ``data/train-*.parquet`` (messages in both languages and where each row came from), ``pairs/*.parquet`` (HALA's
-4-tuples, for the translator's supervision), ``README.md`` whose front matter ``datasets.load_dataset`` and the Hub
-read, ``lineage.json``. Streaming: a shard's rows are in memory, not the corpus.
+4-tuples, for the translator's supervision, in columns that end in their language), ``README.md`` whose front matter
+``datasets.load_dataset`` and the Hub read, ``lineage.json``. Streaming: a shard's rows are in memory, not the corpus.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from sindbad import atomic
-from sindbad.corpus.exported import LINEAGE
+from sindbad.corpus.exported import LINEAGE, pair_columns
 from sindbad.corpus.held import HELD
 from sindbad.corpus.job import Job, batches
 from sindbad.corpus.ledger import Ledger
@@ -30,10 +30,14 @@ SHARD_ROWS: Final = 20_000
 class FourTuple:
     """An instruction and its response in both languages."""
 
-    instr_en: str
-    instr_ar: str
-    resp_en: str
-    resp_ar: str
+    instruction: str
+    instruction_translated: str
+    response: str
+    response_translated: str
+
+    def pairs(self) -> tuple[tuple[str, str], tuple[str, str]]:
+        """Both (source, target) pairs."""
+        return (self.instruction, self.instruction_translated), (self.response, self.response_translated)
 
 
 @dataclass(slots=True)
@@ -74,22 +78,23 @@ def export(job: Job, folder: Path, *, name: str = "") -> Contents:
     """
     target = folder.resolve()
     atomic.check_replaceable(target, LINEAGE)
-    contents = Contents()
+    contents, identity = Contents(), job.spec.identity
+    columns = pair_columns(identity.source, identity.target)
     with atomic.new_dir(target) as building:
         (building / "data").mkdir()
         (building / "pairs").mkdir()
         with job.ledger() as ledger:
             for shard, rows in enumerate(batches(kept(job, ledger), SHARD_ROWS)):
-                _write(building, shard, rows, contents)
+                _write(building, shard, rows, contents, columns)
             if not contents.rows:  # a folder without a data file is no data set: one without rows says so itself
-                _write(building, 0, [], contents)
+                _write(building, 0, [], contents, columns)
             about = lineage(job, ledger, contents)
         atomic.write_json(building / LINEAGE, about)
         atomic.write_text(building / "README.md", card(job, contents, report(job), about, name or target.name))
     return contents
 
 
-def _write(folder: Path, shard: int, rows: list[Kept], contents: Contents) -> None:
+def _write(folder: Path, shard: int, rows: list[Kept], contents: Contents, names: Sequence[str]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -99,8 +104,8 @@ def _write(folder: Path, shard: int, rows: list[Kept], contents: Contents) -> No
     pq.write_table(table, folder / "data" / f"train-{shard:05d}.parquet", compression="zstd")
     tuples = [made for row in rows if (made := four_tuple(row.original, row.translation)) is not None]
     contents.tuples += len(tuples)
-    names = FourTuple.__slots__
-    columns = pa.table({one: pa.array([getattr(t, one) for t in tuples], pa.string()) for one in names})
+    sides = [[text for pair in made.pairs() for text in pair] for made in tuples]
+    columns = pa.table({name: pa.array([row[at] for row in sides], pa.string()) for at, name in enumerate(names)})
     pq.write_table(columns, folder / "pairs" / f"train-{shard:05d}.parquet", compression="zstd")
 
 
@@ -165,6 +170,7 @@ def card(job: Job, contents: Contents, found: CorpusReport, about: dict[str, Any
         licence=owed.card_licence if contents.rows else "other",
         source_language=identity.source,
         language=identity.target,
+        columns=", ".join(pair_columns(identity.source, identity.target)),
         size=_size(contents.rows),
         name=name,
         rows=f"{contents.rows:,}",
@@ -201,8 +207,7 @@ def pairs_of(rows: Iterator[Kept]) -> Iterator[tuple[str, str]]:
     """Both parallel pairs of every 4-tuple: what the translator is supervised with."""
     for row in rows:
         if (four := four_tuple(row.original, row.translation)) is not None:
-            yield four.instr_en, four.instr_ar
-            yield four.resp_en, four.resp_ar
+            yield from four.pairs()
 
 
 _CARD = """---
@@ -244,7 +249,7 @@ Every row carries the licences of its source and of its translator, and inherits
 `messages`: the conversation in `{language}`; `messages_source`: as it was; `source`, `source_id`, `licences`,
 `translator`: where it came from; `key`: content address, for `sindbad corpus why`; `metadata`: what the source's row
 says of itself (its subset, a category), as JSON. The configuration `pairs` holds
-(instr_en, instr_ar, resp_en, resp_ar): first question and answer in source and target language.
+({columns}): first question and answer in source and target language.
 
 ## Lineage
 

@@ -15,11 +15,15 @@ from typing import Any, Final
 from sindbad.errors import Corrupt, InvalidInput, NotFound
 
 LINEAGE: Final = "lineage.json"
-PAIR_COLUMNS: Final = ("instr_en", "instr_ar", "resp_en", "resp_ar")
 _CONVERSATIONS: Final = ("messages", "messages_source")
 _BATCH: Final = 256
 
 Turns = tuple[tuple[str, str], ...]
+
+
+def pair_columns(source: str, target: str) -> tuple[str, str, str, str]:
+    """HALA's four for a direction: instr_en, instr_ar, resp_en, resp_ar."""
+    return f"instr_{source}", f"instr_{target}", f"resp_{source}", f"resp_{target}"
 
 
 def export_of(path: Path) -> Path | None:
@@ -63,22 +67,24 @@ def read_conversations(path: Path) -> Iterator[tuple[Turns, Turns]]:
         raise InvalidInput(f"{path} is an export without a row")
 
 
-def read_pairs(path: Path) -> Iterator[tuple[str, str]]:
-    """Both (source, target) pairs of every 4-tuple of an export or of one of its ``pairs`` files. Raises as above."""
-    empty = True
+def read_pairs(path: Path, languages: tuple[str, str] = ("en", "ar")) -> Iterator[tuple[str, str]]:
+    """Both pairs of every 4-tuple of an export or of one of its ``pairs`` files, from the first language into the
+    second (the file may have been made the other way). Raises as above."""
+    empty, (asked, said, reply, answer) = True, pair_columns(*languages)
     for file in _files(path, "pairs"):
-        for row in _with_columns(file, PAIR_COLUMNS):
+        for row in _with_columns(file, pair_columns(*languages)):
             empty = False
-            yield row["instr_en"], row["instr_ar"]
-            yield row["resp_en"], row["resp_ar"]
+            yield row[asked], row[said]
+            yield row[reply], row[answer]
     if empty:
         raise InvalidInput(f"{path} is an export without a pair")
 
 
 def holds_pairs(path: Path) -> bool:
-    """Whether :func:`read_pairs` reads it: an export, or a Parquet file with HALA's four columns."""
+    """Whether :func:`read_pairs` reads it: an export, or a Parquet file with HALA's four columns in two languages."""
     if path.suffix == ".parquet" and path.is_file():
-        return set(PAIR_COLUMNS) <= _columns(path)
+        asked = [name for name in _columns(path) if name.startswith("instr_")]
+        return len(asked) == 2 and {f"resp_{name.removeprefix('instr_')}" for name in asked} <= _columns(path)
     return export_of(path) is not None
 
 

@@ -22,7 +22,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from sindbad.languages import LANGUAGES, get_pack
+from sindbad.languages import get_language
 from sindbad.translation.glossary import Glossary
 from sindbad.translation.kinds import Span, SpanKind
 from sindbad.translation.numbers import differing
@@ -32,8 +32,6 @@ NOT_PROSE: Final = frozenset(SpanKind) - {SpanKind.NAME, SpanKind.NUMBER}
 _FORMAL: Final = NOT_PROSE - {SpanKind.CONTENT, SpanKind.MARK, SpanKind.TABLE}
 _WORD = re.compile(r"\w+")
 _ENDS: Final = (".", "!", "?", "؟", "…", ":", "؛", ";", '"', "”", "»", ")", "]", "。")
-_WIDE: Final = (0.4, 2.5)
-"""Length range between languages of which one has no pack."""
 NOTHING: Final = math.nan
 """The score of a filter that has nothing to say about a pair."""
 EVERYTHING: Final = (-math.inf, math.inf)
@@ -171,17 +169,13 @@ def prose(text: str) -> str:
 
 
 def script_share(text: str, language: str) -> float:
-    """Share of letters in the script of ``language``; 1.0 where there is no letter, NaN where there is no pack."""
-    if language not in LANGUAGES:
-        return NOTHING
-    return get_pack(language).script_share(text) if any(map(str.isalpha, text)) else 1.0
+    """Share of letters in the script of ``language``; 1.0 where there is no letter."""
+    return get_language(language).script_share(text) if any(map(str.isalpha, text)) else 1.0
 
 
 def length_range(source: str, target: str) -> Bounds:
-    """Expected target characters a source character, from the packs (each knows its length beside English)."""
-    if source not in LANGUAGES or target not in LANGUAGES:
-        return _WIDE
-    (low, high), (least, most) = get_pack(target).length_ratio, get_pack(source).length_ratio
+    """Expected target characters a source character; each language knows its length beside English."""
+    (low, high), (least, most) = get_language(target).length_ratio, get_language(source).length_ratio
     return low / most, high / least
 
 

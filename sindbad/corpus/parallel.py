@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
@@ -29,6 +30,7 @@ from sindbad.translation.numbers import value
 from sindbad.translation.spans import Span, find_spans, mask_part, sentinel
 
 Pair = tuple[str, str]
+ENGLISH_ARABIC: Final = ("en", "ar")
 
 
 class ParallelFile(BaseModel):
@@ -43,10 +45,10 @@ class ParallelFile(BaseModel):
     """Below the folder of data."""
     licence: str
     """Of the file, from its card; the translator inherits it, and with it what an export's lineage names."""
-    source_column: str = "en"
-    """Text that is translated."""
-    target_column: str = "ar"
-    """Its translation."""
+    source_column: str | None = None
+    """Text that is translated; null: the column that is called as its language ("en")."""
+    target_column: str | None = None
+    """Its translation; null: as its language ("ar")."""
     held_out: int = 0
     """Source sentences that are taken out of training as a test set of their own."""
 
@@ -75,8 +77,10 @@ class ParallelText:
         return left
 
 
-def read_parallel(root: Path, file: ParallelFile, *, training: bool) -> list[Pair]:
-    """The pairs of one file in its order.
+def read_parallel(
+    root: Path, file: ParallelFile, *, training: bool, languages: tuple[str, str] = ENGLISH_ARABIC
+) -> list[Pair]:
+    """The pairs of one file in its order, from the first language into the second.
 
     Raises:
         NotFound: no such file.
@@ -88,15 +92,16 @@ def read_parallel(root: Path, file: ParallelFile, *, training: bool) -> list[Pai
     if training and HELD_OUT in path.name:
         raise InvalidInput(f"{path} is marked {HELD_OUT}: it measures models and must not be trained on")
     if path.is_dir() or exported.holds_pairs(path):
-        both = ((source.strip(), target.strip()) for source, target in exported.read_pairs(path))
+        both = ((source.strip(), target.strip()) for source, target in exported.read_pairs(path, languages))
         return [pair for pair in both if all(pair)]
     found = []
+    source, target = file.source_column or languages[0], file.target_column or languages[1]
     rows = exported.parquet_rows(path) if path.suffix == ".parquet" else table_rows(path)
     for number, row in enumerate(rows, start=1):
-        pair = (row.get(file.source_column), row.get(file.target_column))
+        pair = (row.get(source), row.get(target))
         if not all(isinstance(text, str) for text in pair):
             raise InvalidInput(
-                f"{path}, row {number} has no texts {file.source_column!r} and {file.target_column!r}; "
+                f"{path}, row {number} has no texts {source!r} and {target!r}; "
                 f"it has {', '.join(sorted(map(str, row)))}"
             )
         found.append((str(pair[0]).strip(), str(pair[1]).strip()))
@@ -116,12 +121,14 @@ def prepare(
     held_out: Mapping[str, int] | None = None,
     filters: FilterSettings | None = None,
     seed: int = 0,
+    languages: tuple[str, str] = ENGLISH_ARABIC,
 ) -> ParallelText:
     """Clean ``train`` (name -> pairs) against ``tests``.
 
     Args:
         held_out: name -> how many source sentences of it become a test set ``name`` instead of training.
         seed: of that choice.
+        languages: of all of them, from and into.
     """
     made = ParallelText(tests={name: list(pairs) for name, pairs in tests.items()})
     rest = {}
@@ -137,7 +144,7 @@ def prepare(
                 made.dropped["in_tests"] += 1
                 continue
             for pair in aligned_sentences(*whole):
-                reason, shown = _judged(pair, known, filters)
+                reason, shown = _judged(pair, known, filters, languages)
                 if not reason and shown in seen:
                     reason = "duplicate"
                 if reason:
@@ -163,11 +170,13 @@ def _held_out(name: str, pairs: Sequence[Pair], count: int, seed: int) -> dict[s
     return {name: [first[source] for source in chosen]}
 
 
-def _judged(pair: Pair, known: set[str], filters: FilterSettings | None) -> tuple[str, Pair]:
+def _judged(
+    pair: Pair, known: set[str], filters: FilterSettings | None, languages: tuple[str, str]
+) -> tuple[str, Pair]:
     """The reason to leave a sentence pair out ("" keeps it), and the pair with sentinels."""
     if held(pair, known):
         return "in_tests", pair
-    if reason := judge(JudgedPair(*pair), filters).reason:
+    if reason := judge(JudgedPair(*pair, *languages), filters).reason:
         return reason, pair
     shown = with_sentinels(*pair)
     return ("spans", pair) if shown is None else ("", shown)

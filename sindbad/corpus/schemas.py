@@ -51,6 +51,7 @@ class Schema:
         hub, config, split: where it is published; "" for a form that only files have.
         parallel: its rows are sentence pairs, not instructions.
         labels: columns of a form that say something about the row and are not its text (a subset's name).
+        language: what it is published in; "" for a form that files of any language have.
     """
 
     columns: tuple[Mapping[str, str], ...]
@@ -61,6 +62,7 @@ class Schema:
     split: str = "train"
     parallel: bool = False
     labels: tuple[str, ...] = ()
+    language: str = ""
 
     def about(self, row: Row) -> dict[str, str]:
         """What a row says of itself, but its id: ``labels``, and short plain values of columns that no form names."""
@@ -134,8 +136,17 @@ def _gptj(row: Row) -> Converted:
     return _two(asked, row["chosen"])
 
 
-def _opus(row: Row) -> Converted:
-    return [("en", row["translation"]["en"]), ("ar", row["translation"]["ar"])]
+def opus100(source: str, target: str) -> Schema:
+    """OPUS-100 as it is published for two languages, of which one is English; both directions read the same rows."""
+    both = ",".join(sorted((source, target), key="en".__ne__))
+
+    def convert(row: Row) -> Converted:
+        return [(source, row["translation"][source]), (target, row["translation"][target])]
+
+    return Schema(
+        ({"translation": f"{{{both}}}"},), convert, "unknown", "Helsinki-NLP/opus-100",
+        "-".join(sorted((source, target))), parallel=True,
+    )  # fmt: skip
 
 
 def _self_instruct(row: Row) -> Converted:
@@ -144,11 +155,12 @@ def _self_instruct(row: Row) -> Converted:
 
 
 def _oasst(row: Row) -> Converted:
-    """The best-ranked reply at every turn, down to the last one of the assistant."""
+    """The best-ranked reply in the prompt's language at every turn, down to the last one of the assistant."""
     found, node = [], row["prompt"]
+    language = node.get("lang", "en")
     while node:
         found.append((_ROLES[node["role"]], node["text"]))
-        replies = [reply for reply in node.get("replies") or [] if reply.get("lang", "en") == "en"]
+        replies = [reply for reply in node.get("replies") or [] if reply.get("lang", language) == language]
         node = min(replies, key=lambda reply: 99 if reply.get("rank") is None else reply["rank"], default=None)
     while found and found[-1][0] != "assistant":
         found.pop()
@@ -161,31 +173,32 @@ def _record(row: Row) -> Converted:
 
 SCHEMAS: Final[Mapping[str, Schema]] = {
     "openorca": Schema(
-        ({"system_prompt": "text?", "question": "text", "response": "text"},), _orca, "mit", "Open-Orca/OpenOrca"
+        ({"system_prompt": "text?", "question": "text", "response": "text"},), _orca, "mit", "Open-Orca/OpenOrca",
+        language="en",
     ),
-    "opus100": Schema(
-        ({"translation": "{en,ar}"},), _opus, "unknown", "Helsinki-NLP/opus-100", "ar-en", parallel=True
-    ),
-    "hermes3": Schema(({"conversations": "[from,value]"},), _hermes, "apache-2.0", "NousResearch/Hermes-3-Dataset"),
+    "opus100": opus100("en", "ar"),
+    "hermes3": Schema(({"conversations": "[from,value]"},), _hermes, "apache-2.0", "NousResearch/Hermes-3-Dataset",
+                      language="en"),
     "scp116k": Schema(
-        ({"problem": "text", "matched_solution": "text?"},), _scp, "cc-by-nc-sa-4.0", "EricLu/SCP-116K"
+        ({"problem": "text", "matched_solution": "text?"},), _scp, "cc-by-nc-sa-4.0", "EricLu/SCP-116K",
+        language="en",
     ),
     "realign_alpaca": Schema(
         ({"items": "[from,value]"}, {"conversations": "[from,value]"},
          {"instruction": "text", "input": "text?", "output": "text"}),
-        _realign, "cc-by-nc-4.0", "GAIR/ReAlign-Alpaca",
+        _realign, "cc-by-nc-4.0", "GAIR/ReAlign-Alpaca", language="en",
     ),
     "lamini": Schema(
         ({"instruction": "text", "response": "text", "instruction_source": "text"},), _lamini, "cc-by-nc-4.0",
-        "MBZUAI/LaMini-instruction", labels=("instruction_source",),
+        "MBZUAI/LaMini-instruction", labels=("instruction_source",), language="en",
     ),
     "tulu3": Schema(
         ({"messages": "[role,content]", "source": "text"},), _tulu, "odc-by", "allenai/tulu-3-sft-mixture",
-        labels=("source",),
+        labels=("source",), language="en",
     ),
     "synthetic_gptj": Schema(
         ({"prompt": "text", "chosen": "text", "rejected": "text"},), _gptj, "mit",
-        "Dahoas/synthetic-instruct-gptj-pairwise",
+        "Dahoas/synthetic-instruct-gptj-pairwise", language="en",
     ),
     "alpaca": Schema(({"instruction": "text", "input": "text?", "output": "text"},), _alpaca, "unknown"),
     "self_instruct": Schema(({"instruction": "text", "instances": "[input,output]"},), _self_instruct, "apache-2.0"),

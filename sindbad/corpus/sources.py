@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sindbad.corpus.records import InstructionRecord, Message, Provenance
-from sindbad.corpus.schemas import SCHEMAS, Schema, Skip
+from sindbad.corpus.schemas import SCHEMAS, Schema, Skip, opus100
 from sindbad.errors import InvalidInput, NotFound
 from sindbad.textfiles import json_lines, open_text
 from sindbad.weights.manifest import file_sha256
@@ -33,25 +33,34 @@ _SUFFIXES: Final = (".parquet", ".jsonl", ".jsonl.gz", ".json", ".json.gz")
 
 @dataclass(frozen=True, slots=True)
 class SourceRequest:
-    """One source: ``name`` is a schema's, ``path`` a file or folder (None: the Hub), ``licence`` overrides its own."""
+    """One source: ``name`` is a schema's, ``path`` a file or folder (None: the Hub), ``licence`` overrides its own.
+
+    ``language``: what its rows are in. A file in a known form may be in any; what is published is in its own.
+    """
 
     name: str
     path: Path | None = None
     limit: int | None = None
     licence: str = ""
     revision: str = MAIN
+    language: str = "en"
 
     @classmethod
-    def parse(cls, text: str, limit: int | None = None) -> SourceRequest:
+    def parse(cls, text: str, limit: int | None = None, language: str = "en") -> SourceRequest:
         """``NAME``, ``NAME#REVISION`` (of the Hub) or ``NAME=PATH``, each with ``@LICENCE`` behind it. Raises
-        InvalidInput for a name that is not known, and for a revision of files."""
+        InvalidInput for a name that is not known, a revision of files, and a data set in another language."""
         body, licence = _split_licence(text)
         first, _, path = body.partition("=")
         name, marked, revision = first.partition("#")
-        schema_of(name)
+        published = schema_of(name).language
+        if published not in ("", language) and not path:
+            raise InvalidInput(
+                f"{name} is published in {published!r} and {language!r} is to be translated; for rows in that language "
+                f"give files ({name}=PATH, or messages=PATH)"
+            )
         if marked and (path or not revision):
             raise InvalidInput(f"{text}: a revision is the Hub's ({name}#REVISION); files are known by their content")
-        return cls(name, Path(path) if path else None, limit, licence, revision or MAIN)
+        return cls(name, Path(path) if path else None, limit, licence, revision or MAIN, language)
 
     def describe(self) -> dict[str, Any]:
         """For a job's settings. A local source is known by its files' names and content."""
@@ -108,7 +117,7 @@ def _records(request: SourceRequest, reading: Reading) -> Iterator[InstructionRe
                 continue
             reading.given[request.name] += 1
             source_id = str(row.get("id", number)) + (f"-{part}" if part else "")
-            yield _record(request.name, source_id, one, licences, schema.about(row))
+            yield _record(request, source_id, one, licences, schema.about(row))
 
 
 def _several(found: Any) -> bool:
@@ -117,7 +126,7 @@ def _several(found: Any) -> bool:
 
 
 def _record(
-    name: str,
+    request: SourceRequest,
     source_id: str,
     messages: Sequence[tuple[str, str]],
     licences: tuple[str, ...],
@@ -126,18 +135,26 @@ def _record(
     from sindbad.corpus.address import digest
 
     turns = tuple(Message(role, content) for role, content in messages)
-    identity = digest([name, source_id, messages])[:20]
-    return InstructionRecord(identity, "en", turns, Provenance(name, source_id, licences), metadata)
+    identity = digest([request.name, source_id, messages])[:20]
+    origin = Provenance(request.name, source_id, licences)
+    return InstructionRecord(identity, request.language, turns, origin, metadata)
 
 
-def read_pairs(request: SourceRequest) -> Iterator[tuple[str, str, str]]:
-    """(id, English, Arabic) of a parallel source (OPUS-100), cut at its limit."""
-    schema = schema_of(request.name)
-    if not schema.parallel:
+def read_pairs(request: SourceRequest, target: str = "ar") -> Iterator[tuple[str, str, str]]:
+    """(id, text, translation) of a parallel source (OPUS-100), cut at its limit.
+
+    Raises InvalidInput for a source of instructions, and for two languages of which none is English.
+    """
+    if not schema_of(request.name).parallel:
         raise InvalidInput(f"source {request.name} holds instructions, not parallel text")
+    if request.path is None and "en" not in (request.language, target):
+        raise InvalidInput(
+            f"{request.name} pairs every language with English; {request.language}-{target} is not there"
+        )
+    schema = opus100(request.language, target)
     for number, row in enumerate(islice(_rows(request, schema), request.limit)):
-        (_, en), (_, ar) = schema.convert(row)
-        yield str(number), str(en), str(ar)
+        (_, text), (_, translation) = schema.convert(row)
+        yield str(number), str(text), str(translation)
 
 
 # -- rows --------------------------------------------------------------------------------------------------------------

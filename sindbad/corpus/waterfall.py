@@ -17,7 +17,7 @@ from typing import Any, Final
 from sindbad import atomic
 from sindbad.corpus.job import Job
 from sindbad.corpus.ledger import Ledger
-from sindbad.languages import LANGUAGES, get_pack
+from sindbad.languages import is_rtl
 
 CURVE_POINTS: Final = 13
 EXCERPT: Final = 400
@@ -310,7 +310,7 @@ def _shown(step: Step, found: Waterfall) -> str:
 
 
 def _direction(language: str) -> str:
-    rtl = language in LANGUAGES and get_pack(language).rtl
+    rtl = is_rtl(language)
     return f"lang={html.escape(language)} dir={'rtl' if rtl else 'ltr'}"
 
 

@@ -1,4 +1,4 @@
-"""What Sindbad knows about one language: script, digits, how answers are compared, how the demo's facts are worded.
+"""What Sindbad knows about a language of its agents: how answers are compared, how the demo's facts are worded.
 
 Every relation has ONE phrase a language and the object stands last ("{subject} {phrase} {object}."), so a reader can
 finish a sentence that it has begun by copying. Questions are worded in reading order from a logical form; an Arabic
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from sindbad.errors import InvalidInput
+from sindbad.languages.language import Language
 
 _SPACES = re.compile(r"\s+")
 
@@ -49,27 +50,18 @@ class AgentWording:
     give_up: str
 
 
-class LanguagePack(ABC):
+class LanguagePack(Language, ABC):
     """One language. Subclasses hold data and the three things that grammar decides: normalisation and wording.
 
     Attributes:
-        code: "en", "ar".
-        rtl: whether the script runs from right to left.
         scripts: inclusive code-point ranges of the language's letters.
-        letter_share: allowed share of those letters among all letters of a text in this language.
-        length_ratio: expected length range, in characters, of a translation into this language per English character.
         digits: the ten digits as the language writes them natively (ASCII ones are always understood).
         phrases: relation id -> the one phrase between subject and object.
         kinds: entity type -> the phrase of a type sentence ("is a person").
         agent: what the demo agent says between its quotations.
     """
 
-    code: str
-    name: str
-    rtl: bool
     scripts: tuple[tuple[int, int], ...]
-    letter_share: tuple[float, float]
-    length_ratio: tuple[float, float]
     digits: str
     question_mark: str
     phrases: ClassVar[Mapping[str, str]]
@@ -91,17 +83,10 @@ class LanguagePack(ABC):
         """``text`` with this language's native digits written as 0-9."""
         return text.translate({ord(native): str(value) for value, native in enumerate(self.digits)})
 
-    def script_share(self, text: str) -> float:
-        """Share of this language's letters among the letters of ``text``; 0.0 where there are none."""
-        letters = [ord(char) for char in text if unicodedata.category(char).startswith("L")]
-        if not letters:
-            return 0.0
-        return sum(any(low <= char <= high for low, high in self.scripts) for char in letters) / len(letters)
-
-    def looks_native(self, text: str) -> bool:
-        """Whether the script share lies in the language's range."""
-        low, high = self.letter_share
-        return low <= self.script_share(text) <= high
+    def letters(self, text: str) -> int:
+        """How many letters of its ranges ``text`` has."""
+        found = (ord(char) for char in text if unicodedata.category(char).startswith("L"))
+        return sum(any(low <= char <= high for low, high in self.scripts) for char in found)
 
     # --- facts and sentences -------------------------------------------------------------------------------------
 

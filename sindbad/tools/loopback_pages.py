@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from sindbad.languages import is_rtl
 from sindbad.retrieval.extraction import canonical
 from sindbad.retrieval.page import Hit, Page
 
-_RTL: Final = frozenset({"ar", "fa", "he", "ur"})
 WORDS: Final = {
     "en": {
         "site": "Free Encyclopedia", "tagline": "From the free encyclopedia, which anyone may edit", "search": "Search",
@@ -84,7 +84,7 @@ def encyclopedia(page: Page, linker: Linker, prefix: str) -> str:
 def frame(language: str, title: str, body: str, prefix: str, corpus: str, aside: str = "") -> str:
     """A whole page of the site around ``body``."""
     words, code = words_of(language), html.escape(language)
-    direction = "rtl" if language in _RTL else "ltr"
+    direction = "rtl" if is_rtl(language) else "ltr"
     hidden = f'<input type="hidden" name="corpus" value="{html.escape(corpus)}">'
     return f"""<!doctype html>
 <html lang="{code}" dir="{direction}"><head><meta charset="utf-8">

@@ -1,7 +1,9 @@
 """Numbers compared by value: "3", "٣" and "3.0" are one number; "1,234.5", "١٬٢٣٤٫٥" and "1.234,5" are another.
 
 A minus counts where a blank or an opening mark stands before it ("5-6" is a range, "- 5" a list), and may be said in
-words. What could be two numbers ("1.234", "1,5") is read as in English, a comma that groups nothing as a decimal one.
+words. What could be two numbers ("1.234", "1,5") is read as in English, a comma that groups nothing as a decimal
+one. In a language with a decimal comma it may be either ("1,234", "1.234", "12 000"): the reading that the other text
+has counts.
 
 Up to twelve, a number that has no digits on the other side is excused where a word for it stands there. Where one text
 only lacks numbers of the other (none is another one), two more kinds are excused: one and two, which Arabic says by the
@@ -14,7 +16,9 @@ import re
 import unicodedata
 from collections import Counter
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 
+from sindbad.languages import get_language
 from sindbad.translation.wording import get_wording
 
 _MINUS = r"(?<![^\s(\[{«\"“'‘=<>≤≥≈~:،؛;,|\u200e\u200f\u202a-\u202e\u2066-\u2069])(?<!\d\s)[-\u2212]"
@@ -23,6 +27,7 @@ _HYPHENED = re.compile(r"[^\W\d_][-\u2010\u2011\u2013\u2212](\d+)")
 _THOUSANDS = re.compile(r"\d{1,3}(?:([,٬'’.\u00a0\u202f])\d{3})(?:\1\d{3})*")
 _GROUPED_BY_POINTS = re.compile(r"\d{1,3}(?:([.'’\u00a0\u202f])\d{3})(?:\1\d{3})*[,٫]\d+|\d{1,3}(?:\.\d{3}){2,}")
 _DECIMAL_COMMA = re.compile(r"\d+,\d+")
+_SPACED = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d ]*\d)")
 _SPELLED = 12
 
 
@@ -61,7 +66,7 @@ def values(text: str) -> Counter[str]:
 
 def differing(source: str, target: str, source_language: str, target_language: str) -> list[str]:
     """Numbers that stand in one text only and are not excused (see the module), with a sign; sorted."""
-    there, here = values(source), values(target)
+    there, here = _as_meant(values(source), values(target), source, source_language, target, target_language)
     _take_other_signs(there, here, target, target_language)
     _take_other_signs(here, there, source, source_language)
     lost = [number for number in (there - here).elements() if not _said(number, target, target_language)]
@@ -69,6 +74,43 @@ def differing(source: str, target: str, source_language: str, target_language: s
     if not (lost and added):
         lost, added = _free(lost, source), _free(added, target)
     return sorted([*(f"-{number}" for number in lost), *(f"+{number}" for number in added)])
+
+
+def _as_meant(
+    there: Counter[str], here: Counter[str], source: str, source_language: str, target: str, target_language: str
+) -> tuple[Counter[str], Counter[str]]:
+    """Both texts' numbers, where a language writes them otherwise than English in the reading that both have."""
+    if there == here:
+        return there, here
+    if _writes_otherwise(target_language):
+        here = _read_like(there, here, target)
+    if _writes_otherwise(source_language):
+        there = _read_like(here, there, source)
+    return there, here
+
+
+@lru_cache(maxsize=64)
+def _writes_otherwise(language: str) -> bool:
+    known = get_language(language)
+    return known.decimal_comma or known.spaced_thousands
+
+
+def _read_like(wanted: Counter[str], plain: Counter[str], text: str) -> Counter[str]:
+    """The numbers of ``text``, each in its other reading where that one is missing and the plain one is too many."""
+    found = plain
+    joined = values(_SPACED.sub(lambda match: match[0].replace(" ", "\u202f"), text))
+    if (joined - wanted).total() < (found - wanted).total():
+        found = joined
+    found = found.copy()
+    for match in _NUMBER.finditer(text):
+        read, other = value(match[0]), value(match[0].translate(_SWAPPED))
+        if other != read and found[read] > wanted[read] and found[other] < wanted[other]:
+            found[read] -= 1
+            found[other] += 1
+    return +found
+
+
+_SWAPPED = str.maketrans(",.", ".,")
 
 
 def _take_other_signs(signed: Counter[str], other: Counter[str], text: str, language: str) -> None:

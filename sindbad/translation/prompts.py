@@ -19,11 +19,9 @@ from typing import Any
 
 import yaml
 
-from sindbad.errors import InvalidInput
+from sindbad.languages import get_language
 from sindbad.translation import frames
 from sindbad.translation.spans import MAX_PIECE_SENTINELS, sentinel
-
-LANGUAGE_NAMES = {"en": "English", "ar": "Arabic"}
 
 
 class PromptStyle(StrEnum):
@@ -41,10 +39,8 @@ _TEMPLATES = {
 
 
 def language_name(code: str) -> str:
-    """English name of a language code; InvalidInput for one without a template."""
-    if code not in LANGUAGE_NAMES:
-        raise InvalidInput(f"no translation prompt for language '{code}'; known: {', '.join(LANGUAGE_NAMES)}.")
-    return LANGUAGE_NAMES[code]
+    """English name of a language code. Raises InvalidInput for one that is none."""
+    return get_language(code).english_name
 
 
 def translation_prompt(text: str, style: PromptStyle, *, source: str = "en", target: str = "ar") -> str:

@@ -25,6 +25,7 @@ def train_light(
     *,
     work: Path,
     tokenizer_dir: Path | None = None,
+    languages: tuple[str, str] = ("en", "ar"),
     on_progress: Callable[[int, int, float], None] | None = None,
 ) -> SFTResult:
     """Train on (source, target) as the model sees them (``training_pairs``) and write the model folder ``out``.
@@ -32,6 +33,7 @@ def train_light(
     Args:
         work: checkpoints and metrics; a killed run resumes from there.
         tokenizer_dir: the model folder whose tokenizer is used; the demo's tiny one when None.
+        languages: from which into which; the prompt says it.
 
     Raises:
         InvalidInput: no pairs.
@@ -44,7 +46,8 @@ def train_light(
     folder = tokenizer_dir or chosen.start_from or _demo_tokenizer(work / "tokenizer")
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = _model(chosen, tokenizer)
-    texts = [(translation_prompt(source, chosen.style), target) for source, target in pairs]
+    known, wanted = languages
+    texts = [(translation_prompt(text, chosen.style, source=known, target=wanted), said) for text, said in pairs]
     examples = list(examples_of_pairs(tokenizer, texts))
     held = min(chosen.held_back, len(examples) // 10)
     result = run_sft(
@@ -73,6 +76,7 @@ async def evaluate_translation(
     heldout: Sequence[ParallelPair],
     *,
     glossaries: Mapping[str, Glossary] | None = None,
+    languages: tuple[str, str] = ("en", "ar"),
     batch: int = 64,
 ) -> tuple[TranslationScores, list[str]]:
     """chrF++ and BLEU over ``heldout`` (names in the open), and the hypotheses.
@@ -80,13 +84,14 @@ async def evaluate_translation(
     Without ``glossaries`` the model spells every name itself: the honest figure. With them (world id -> glossary) names
     come from the glossary, as in the corpus step. A rejected sentence counts as an empty one.
     """
-    hypotheses = [""] * len(heldout)
+    hypotheses, (source, target) = [""] * len(heldout), languages
     for world_id in dict.fromkeys(pair.world_id for pair in heldout):
         numbers = [number for number, pair in enumerate(heldout) if pair.world_id == world_id]
         glossary = glossaries.get(world_id) if glossaries else None
         for start in range(0, len(numbers), batch):
             part = numbers[start : start + batch]
-            outcomes = await translator.translate([heldout[number].en for number in part], glossary=glossary)
+            texts = [heldout[number].en for number in part]
+            outcomes = await translator.translate(texts, source=source, target=target, glossary=glossary)
             for number, outcome in zip(part, outcomes, strict=True):
                 hypotheses[number] = outcome.text
     return score_translations(hypotheses, [pair.ar for pair in heldout]), hypotheses

@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+_OF_FILTERS = ("openers", "questions")
+"""Read by filters alone (:mod:`sindbad.corpus.answered`)."""
 FOLDER = Path(__file__).with_name("wordings")
 
 
@@ -47,6 +49,10 @@ class Wording:
     above: tuple[str, ...] = ()
     feminine: tuple[str, ...] = ()
     masculine: tuple[str, ...] = ()
+    openers: tuple[str, ...] = ()
+    """How answers begin, and questions or tasks do not."""
+    questions: tuple[str, ...] = ()
+    """How a question begins."""
 
     @cached_property
     def chatter_pattern(self) -> re.Pattern[str] | None:
@@ -73,13 +79,23 @@ class Wording:
         return _any(self.number_words.get(number, ()), rf"(?<!\w){self.number_frame.replace('{}', '(?:{})')}(?!\w)")
 
     @cached_property
+    def opener_pattern(self) -> re.Pattern[str] | None:
+        """At the start of a text: it answers."""
+        return _any(self.openers, r"\A\W*(?:{})")
+
+    @cached_property
+    def question_pattern(self) -> re.Pattern[str] | None:
+        """At the start of a clause: it asks."""
+        return _any(self.questions, r"\A(?:{})(?!\w)")
+
+    @cached_property
     def minus_pattern(self) -> re.Pattern[str] | None:
         """Says in words that a number is negative."""
         return _any(self.minus, r"(?<!\w)(?:{})(?!\w)")
 
     def words(self) -> dict[str, Any]:
-        """Everything that it says, JSON-ready: equal for wordings that decide alike."""
-        said = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        """Everything that decides a translation, JSON-ready: equal for wordings that decide alike."""
+        said = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in _OF_FILTERS}
         return {**said, "tasks": [[task.name, task.pattern.pattern, task.answer] for task in self.tasks]}
 
     def addressee(self, text: str) -> str:
@@ -104,8 +120,9 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 @lru_cache(maxsize=32)
 def get_wording(language: str) -> Wording:
     """The wording of a language code; an empty one for a language without a file."""
-    path = FOLDER / f"{language}.yaml"
-    if not language.isalpha() or not path.is_file():
+    base = language.partition("-")[0]  # "pt-BR" says what "pt" does
+    path = FOLDER / f"{base}.yaml"
+    if not base.isalpha() or not path.is_file():
         return Wording(language)
     data = yaml.safe_load(path.read_text(encoding="utf-8"))
     tasks = tuple(

@@ -13,8 +13,7 @@ from pathlib import Path
 from sindbad import atomic
 from sindbad.agent.trajectory import Trajectory
 from sindbad.evaluation.report.charts import bar_chart, line_chart
-
-RTL_LANGUAGES = frozenset({"ar", "fa", "he", "ur"})
+from sindbad.languages import is_rtl
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,13 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.jinja").render(report=report, rtl=RTL_LANGUAGES)
+    return environment.get_template("report.html.jinja").render(report=report, rtl=_right_to_left(report))
+
+
+def _right_to_left(report: Report) -> frozenset[str]:
+    """Those of its languages that run from right to left."""
+    used = {*report.languages, *(one.language for _, one in report.trajectories)}
+    return frozenset(filter(is_rtl, used.union(*(sample.languages for sample in report.samples))))
 
 
 def write_report(report: Report, path: Path) -> Path:

@@ -32,6 +32,7 @@ class Arabic(LanguagePack):
 
     code = "ar"
     name = "العربية"
+    english_name = "Arabic"
     rtl = True
     scripts = ((0x0620, 0x064A), (0x066E, 0x06D3), (0x0750, 0x077F), (0xFB50, 0xFDFF), (0xFE70, 0xFEFC))
     letter_share = (0.7, 1.0)

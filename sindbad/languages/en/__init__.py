@@ -18,7 +18,9 @@ class English(LanguagePack):
 
     code = "en"
     name = "English"
+    english_name = "English"
     rtl = False
+    latin = True
     scripts = ((0x41, 0x5A), (0x61, 0x7A), (0xC0, 0x24F))
     letter_share = (0.9, 1.0)
     length_ratio = (1.0, 1.0)

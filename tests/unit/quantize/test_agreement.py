@@ -170,7 +170,7 @@ def test_the_command_ends_with_one_line_for_bad_input(tmp_path: Path) -> None:
         ([str(tmp_path), "--out", str(tmp_path / "x")], "not a model folder"),
         ([str(TEACHER), "--out", str(tmp_path / "x"), "--eval", str(tmp_path / "held.tsv")], "--columns"),
         ([str(TEACHER), "--out", str(tmp_path / "x"), "--eval", "held", "--columns", "a"], "two names"),
-        ([str(TEACHER), "--out", str(tmp_path / "x"), *good, "--languages", "enar"], "no translation prompt"),
+        ([str(TEACHER), "--out", str(tmp_path / "x"), *good, "--languages", "enar"], "no language is called 'enar'"),
         ([str(TEACHER), "--out", str(tmp_path / "x"), *good, "--device", "abacus"], "no device 'abacus'"),
     ):
         done = CliRunner().invoke(app, ["quantize", *told])

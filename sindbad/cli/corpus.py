@@ -1,6 +1,7 @@
 """``sindbad corpus``: instruction data into another language by many workers; a ledger answers for every row.
 
-Exit codes: 0 done, 1 something failed (run it again: it goes on), 2 wrong usage.
+Exit codes: 0 done, 1 something failed (run it again: it goes on), 2 wrong usage, 3 of a worker: an examiner has no
+verdict on anything (another worker would find the same).
 """
 
 from __future__ import annotations
@@ -153,7 +154,17 @@ def work(
     """Be one more worker of a job that `translate` or `resume` began, on this or another machine."""
     import asyncio
 
-    tally = asyncio.run(join(job, round_number, storage))
+    from sindbad.cli.failing import told
+    from sindbad.corpus.silence import NO_VERDICTS, SILENT_EXIT
+    from sindbad.errors import EngineFailure
+
+    try:
+        tally = asyncio.run(join(job, round_number, storage))
+    except EngineFailure as error:
+        if error.reason != NO_VERDICTS:
+            raise
+        typer.echo(f"sindbad: {told(error)}", err=True)
+        raise typer.Exit(SILENT_EXIT) from error
     typer.echo(f"{tally.attempts:,} attempts, {tally.accepted:,} accepted, {tally.output_tokens:,} output tokens")
 
 

@@ -1,9 +1,11 @@
 """Filters that a model stands behind: round trip, judge, quality estimation. Asked only about what rules would keep.
 
 Each gives a number for a pair and a bound, and ends in the ledger as every filter does. One verdict a pair: a judge's
-reply that is neither accept nor reject is a rejection (papers §4.4). Quality estimation is an interface with a working
-implementation for any sequence-regression model in the Hugging Face format; weights are the user's choice, and a
-licence that is not permissive is refused unless asked for: the COMETKiwi weights are CC-BY-NC-SA, and it is inherited.
+reply that is neither accept nor reject is a rejection (papers §4.4), and marked (:class:`NoVerdict`), because many of
+them in succession say something about the judge (:mod:`sindbad.corpus.silence`). Quality estimation is an interface
+with a working implementation for any sequence-regression model in the Hugging Face format; weights are the user's
+choice, and a licence that is not permissive is refused unless asked for: the COMETKiwi weights are CC-BY-NC-SA, and it
+is inherited.
 """
 
 from __future__ import annotations
@@ -23,6 +25,12 @@ from sindbad.errors import EngineFailure, InvalidInput
 from sindbad.translation.judges import JUDGE_PROMPT, PairJudge, Verdict, parse_verdict
 from sindbad.translation.prompts import language_name
 from sindbad.translation.protocol import TextTranslator
+
+
+class NoVerdict(Score):
+    """A rejection because there was no verdict; ``reason`` says what came instead."""
+
+    __slots__ = ()
 
 
 class Examiner(Protocol):
@@ -62,16 +70,19 @@ class RoundTrip:
         self.name = f"round_trip>={self.settings.chrf_min:g}"
 
     async def score(self, pairs: Sequence[Pair]) -> list[Score]:
-        """See :class:`Examiner`; a way back that is rejected scores 0."""
-        scores = []
+        """See :class:`Examiner`; a way back that its translator rejects scores 0, and is no verdict."""
+        scores: list[Score] = []
         for pair in pairs:
             (back,) = await self._translator.translate(
                 [pair.target], source=pair.target_language, target=pair.source_language,
                 glossary=pair.glossary.reversed() if pair.glossary else None,
             )  # fmt: skip
-            value = chrf(prose(back.text), prose(pair.source)) if back.accepted else 0.0
-            bad = value < self.settings.chrf_min
-            scores.append(Score("round_trip", value, "round_trip" if bad else "", self.settings.chrf_min))
+            least = self.settings.chrf_min
+            if not back.accepted:
+                scores.append(NoVerdict("round_trip", 0.0, f"round_trip: no way back: {back.reason}", least))
+                continue
+            value = chrf(prose(back.text), prose(pair.source))
+            scores.append(Score("round_trip", value, "round_trip" if value < least else "", least))
         return scores
 
 
@@ -96,7 +107,10 @@ class JudgeExaminer:
         """See :class:`Examiner`."""
         verdicts = await self._judge.judge([(pair.source, pair.target) for pair in pairs])
         return [
-            Score("judge", float(one.accept), "" if one.accept else f"judge: {one.reason}", 1.0) for one in verdicts
+            (NoVerdict if one.unparsable else Score)(
+                "judge", float(one.accept), "" if one.accept else f"judge: {one.reason}", 1.0
+            )
+            for one in verdicts
         ]
 
 
@@ -153,12 +167,18 @@ class QualityExaminer:
         self.licences: tuple[str, ...] = (estimator.licence,)
 
     async def score(self, pairs: Sequence[Pair]) -> list[Score]:
-        """See :class:`Examiner`. Segments are scored, the worst speaks: long texts must not be cut silently."""
+        """See :class:`Examiner`. Segments are scored, the worst speaks: long texts must not be cut silently.
+
+        Raises InvalidInput where the estimator's number is none.
+        """
         scores = []
         for pair in pairs:
             parts = segments(pair)
-            value = min(await self._estimator.estimate(parts)) if parts else math.nan
-            bad = not math.isnan(value) and value < self.minimum
+            values = await self._estimator.estimate(parts) if parts else []
+            if any(map(math.isnan, values)):
+                raise InvalidInput(f"{self._estimator.name} gives NaN for a segment")
+            value = min(values, default=math.nan)
+            bad = value < self.minimum
             scores.append(Score("quality", value, "quality" if bad else "", self.minimum))
         return scores
 

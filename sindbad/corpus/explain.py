@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from sindbad.corpus.ledger import Attempt
+from sindbad.corpus.ledger import UNJUDGED, Attempt
 
 _STAGES = {
     "plan": "dropped before translation",
@@ -19,7 +19,8 @@ LONGEST = 300
 def explanation(attempts: Sequence[Attempt]) -> Iterator[str]:
     """Lines about attempts at one record, oldest first; the last word first."""
     last = next((one for one in reversed(attempts) if one.accepted), attempts[-1])
-    verdict = "KEPT" if last.accepted else f"DROPPED: {last.reason}" + (f" ({last.detail})" if last.detail else "")
+    dropped = "NOT JUDGED YET" if last.reason == UNJUDGED else f"DROPPED: {last.reason}"
+    verdict = "KEPT" if last.accepted else dropped + (f" ({last.detail})" if last.detail else "")
     yield f"{last.record_id}  {verdict}"
     if last.source:
         yield f"from {last.source} {last.source_id}; licences: {', '.join(last.licences)}"

@@ -33,7 +33,7 @@ from sindbad.corpus import ledger as parts_of
 from sindbad.corpus.address import Identity, digest
 from sindbad.corpus.duplicates import DuplicateFinder, DuplicateSettings
 from sindbad.corpus.filters import FilterSettings
-from sindbad.corpus.ledger import Attempt, Ledger, plan_schema, read_part, table_bytes
+from sindbad.corpus.ledger import UNJUDGED, Attempt, Ledger, plan_schema, read_part, table_bytes
 from sindbad.corpus.records import InstructionRecord
 from sindbad.corpus.store import JobStore
 from sindbad.errors import InvalidInput, NotFound
@@ -303,11 +303,22 @@ class Job:
         return set(current.shards) <= self.sealed(current)
 
     def attempted(self, current: Round, shard: int) -> set[int]:
-        """Rows of a shard that have an attempt in this round, from whichever holder."""
-        found: set[int] = set()
-        for name in self.store.names(f"parts/{current.name}/{shard:05d}"):
-            found |= set(read_part(self.store.read(f"parts/{current.name}/{shard:05d}/{name}"))["row"].to_pylist())
-        return found
+        """Rows of a shard that have a judged attempt in this round, from whichever holder."""
+        import pyarrow.compute as pc
+
+        tables = (table.filter(pc.not_equal(table["reason"], UNJUDGED)) for table in self._parts(current, shard))
+        return {row for table in tables for row in table["row"].to_pylist()}
+
+    def unjudged(self, current: Round, shard: int) -> dict[int, Attempt]:
+        """Rows of a shard that were translated in this round, and that an examiner had no verdict on."""
+        import pyarrow.compute as pc
+
+        tables = (table.filter(pc.equal(table["reason"], UNJUDGED)) for table in self._parts(current, shard))
+        return {row["row"]: parts_of.attempt_of(row) for table in tables for row in table.to_pylist()}
+
+    def _parts(self, current: Round, shard: int) -> Iterator[Any]:
+        folder = f"parts/{current.name}/{shard:05d}"
+        return (read_part(self.store.read(f"{folder}/{name}")) for name in self.store.names(folder))
 
     def write_part(self, current: Round, shard: int, name: str, attempts: Sequence[Attempt]) -> None:
         """Commit a batch. ``name`` must be the writer's own (epoch, worker, number)."""
@@ -317,8 +328,7 @@ class Job:
         """One file from all parts of a shard. False if it was sealed before: nothing is done."""
         import pyarrow as pa
 
-        folder = f"parts/{current.name}/{shard:05d}"
-        tables = [read_part(self.store.read(f"{folder}/{name}")) for name in self.store.names(folder)]
+        tables = list(self._parts(current, shard))
         whole = pa.concat_tables(tables) if tables else parts_of.schema().empty_table()
         return self.store.create(f"ledger/{current.name}/{shard:05d}.parquet", table_bytes(whole))
 

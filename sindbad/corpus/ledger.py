@@ -15,7 +15,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sindbad.corpus.filters import Score
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import duckdb
 
 T = TypeVar("T")
+UNJUDGED: Final = "unjudged"
+"""Reason of an attempt that is a translation and no verdict: whoever finds it judges it, and pays for nothing."""
 MEMORY: Final = "1GB"
 """What DuckDB may use before it spills to a temporary folder."""
 
@@ -84,6 +86,13 @@ class Attempt:
     def scores(self) -> dict[str, float]:
         """Filter -> number, where it had one."""
         return {score.name: score.value for score in self.filters if not math.isnan(score.value)}
+
+
+def unjudged(attempt: Attempt, detail: str) -> Attempt:
+    """The same without a verdict: under no judging, so that it answers for nothing."""
+    return replace(
+        attempt, accepted=False, stage="examine", reason=UNJUDGED, detail=detail, filters=(), judging="",
+    )  # fmt: skip
 
 
 def schema() -> Any:

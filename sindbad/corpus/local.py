@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 
+from sindbad.corpus.silence import NO_VERDICTS, SILENT_EXIT
 from sindbad.errors import EngineFailure
 
 SHORTEST = 2.0
@@ -14,7 +15,8 @@ MOST_FAILURES = 5
 
 
 async def run_workers(url: str, round_number: int, workers: int, storage: str = "") -> None:
-    """Return when the round is finished. Raises EngineFailure when workers keep dying at once."""
+    """Return when the round is finished. Raises EngineFailure when workers keep dying at once, or when one found an
+    examiner without a verdict (NO_VERDICTS): another worker would find the same."""
     await asyncio.gather(*(_kept_alive(url, round_number, storage) for _ in range(workers)))
 
 
@@ -25,6 +27,9 @@ async def _kept_alive(url: str, round_number: int, storage: str) -> None:
         code = await _worker(url, round_number, storage)
         if code == 0:
             return
+        if code == SILENT_EXIT:
+            raise EngineFailure(f"a worker of {url} ended because an examiner has no verdicts; see above",
+                                reason=NO_VERDICTS)  # fmt: skip
         failures = failures + 1 if time.monotonic() - started < SHORTEST else 0
         if failures >= MOST_FAILURES:
             raise EngineFailure(f"workers of {url} end with exit code {code} as soon as they start; see above")

@@ -6,6 +6,10 @@ kill loses is what was in flight and fewer than two unwritten batches; whoever c
 those rows again. A row that an engine calls invalid, or does not answer in time while it answers others, is a rejected
 attempt, the translator's engine and the examiners' alike; an engine that is away is waited for; one that fails ends the
 worker, because an engine that died does not come back by being asked again.
+
+A row on which an examiner has no verdict waits, unwritten, for what the examiner says of the next ones: a verdict, or
+the end of the rows, makes it the rejection that it is; ``silent_rows`` in succession end the worker, and leave them
+unjudged. So does whatever else interrupts a judgement, short of a kill: a translation that is there is not lost.
 """
 
 from __future__ import annotations
@@ -21,18 +25,19 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sindbad.corpus.examiners import Examiner
+from sindbad.corpus.examiners import Examiner, NoVerdict
 from sindbad.corpus.filters import Pair, Score, Verdict, judge_all, judged_parts
 from sindbad.corpus.job import GlossaryOf, Job, Round, Todo, no_glossary
 from sindbad.corpus.leases import Lease, LeaseBook
-from sindbad.corpus.ledger import Attempt
+from sindbad.corpus.ledger import UNJUDGED, Attempt, unjudged
 from sindbad.corpus.records import InstructionRecord, Message
+from sindbad.corpus.silence import SILENT_ROWS, Silence
 from sindbad.corpus.translators import Outcome, RecordTranslator
 from sindbad.errors import DeadlineExceeded, InvalidInput, SindbadError, Unavailable
 from sindbad.translation.glossary import Glossary
@@ -63,6 +68,9 @@ class WorkerSettings(BaseModel):
     """How long a shard stays with a worker that says nothing."""
     engine_patience_seconds: float = Field(default=600.0, gt=0.0)
     """How long an engine may be away, or answer nobody in time, before the worker gives up."""
+    silent_rows: int | None = Field(default=SILENT_ROWS, ge=1)
+    """So many rows in succession on which an examiner has no verdict at all (refused, unparsable, no way back) end the
+    worker: such a model is the wrong one. Rows that it rejects are verdicts. Null: never."""
     poll_seconds: float = Field(default=1.0, gt=0.0)
     """Pause between looks at shards that others hold."""
 
@@ -89,9 +97,18 @@ class Tally:
             self.reasons[attempt.reason] += 1
 
 
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """A row on which an examiner had no verdict; ``attempt`` rejects it."""
+
+    examiner: str
+    todo: Todo
+    attempt: Attempt
+
+
 @dataclass(slots=True)
 class _Open:
-    """A shard in work."""
+    """A shard in work. ``settled``: none of its rows is in doubt."""
 
     number: int
     lease: Lease
@@ -102,6 +119,25 @@ class _Open:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     closing: asyncio.Task[None] | None = None
     lost: bool = False
+    doubts: list[_Doubt] = field(default_factory=list)
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def put(self, attempt: Attempt) -> None:
+        """It is to be written."""
+        if not self.buffer:
+            self.oldest = time.monotonic()
+        self.buffer.append(attempt)
+
+    def settle(self, examiner: str = "", *, judged: bool = True) -> None:
+        """Doubts about the one examiner, or all, are rejections; or else translations that nobody has judged."""
+        for doubt in [one for one in self.doubts if examiner in ("", one.examiner)]:
+            self.doubts.remove(doubt)
+            if judged:
+                self.put(doubt.attempt)
+            elif doubt.todo.again is None:
+                self.put(unjudged(doubt.attempt, f"{doubt.examiner} had no verdict"))
+        if not self.doubts:
+            self.settled.set()
 
 
 def worker_name() -> str:
@@ -136,6 +172,7 @@ class Worker:
         self._open: dict[int, _Open] = {}
         self._alive, self._waiting = time.monotonic(), False
         self._late: Counter[str] = Counter()  # by engine: rows in succession that had no answer in time
+        self._silence = Silence(self.settings.silent_rows, setting="worker.silent_rows")
         self._failure: Exception | None = None
 
     async def run(self, current: Round) -> Tally:
@@ -160,26 +197,31 @@ class Worker:
 
     async def _claim(self, current: Round) -> _Open | None:
         """A shard that nobody works on; others' are looked at in turn, each worker from another place."""
-        if len(self._open) > self.settings.in_flight:  # each has a row in flight, or is being sealed
+        busy = sum(not shard.doubts for shard in self._open.values())
+        if busy > self.settings.in_flight:  # each has a row in flight, or is being sealed
             return None
         done = await asyncio.to_thread(self.job.sealed, current)
-        left = [shard for shard in current.shards if shard not in done and shard not in self._open]
+        left = [number for number in current.shards if number not in done and number not in self._open]
         turn = hash(self.name) % max(1, len(left))
-        for shard in left[turn:] + left[:turn]:
+        for number in left[turn:] + left[:turn]:
             async with self._book_lock:
-                lease = await asyncio.to_thread(self._book.claim, f"{current.name}-{shard:05d}")
+                lease = await asyncio.to_thread(self._book.claim, f"{current.name}-{number:05d}")
             if lease is None:
                 continue
-            if shard in await asyncio.to_thread(self.job.sealed, current):  # its last holder sealed it meanwhile
+            if number in await asyncio.to_thread(self.job.sealed, current):  # its last holder sealed it meanwhile
                 await asyncio.to_thread(self._book.release, lease)
                 continue
-            return self._open.setdefault(shard, _Open(shard, lease))
+            return self._open.setdefault(number, _Open(number, lease))
+        if all(task.done() for shard in self._open.values() for task in shard.tasks):
+            for shard in self._open.values():  # no row is left that an examiner could have a verdict on
+                shard.settle()
         return None
 
     async def _start(self, current: Round, shard: _Open) -> None:
         """Put every row of the shard that has no attempt yet on its way."""
         rows = await asyncio.to_thread(self.job.todo, current, shard.number)
         done = await asyncio.to_thread(self.job.attempted, current, shard.number)
+        translated = await asyncio.to_thread(self.job.unjudged, current, shard.number)
         for todo in rows:
             if todo.row in done:
                 continue
@@ -187,7 +229,8 @@ class Worker:
             if self._failure is not None or shard.lost:
                 self._slots.release()
                 break
-            task = asyncio.create_task(self._or_fail(self._row, current, shard, todo))
+            asked = replace(todo, again=translated.get(todo.row, todo.again))
+            task = asyncio.create_task(self._or_fail(self._row, current, shard, asked))
             task.add_done_callback(lambda _: self._slots.release())  # also of one that is cancelled before it begins
             shard.tasks.add(task)
         shard.closing = asyncio.create_task(self._or_fail(self._close, current, shard))
@@ -195,6 +238,8 @@ class Worker:
     async def _close(self, current: Round, shard: _Open) -> None:
         """Wait for the shard's rows, commit the rest, seal it."""
         await asyncio.gather(*shard.tasks, return_exceptions=True)
+        if shard.doubts:
+            await shard.settled.wait()
         await self._commit(current, shard)
         if self._failure is None and not shard.lost:
             await asyncio.to_thread(self.job.seal, current, shard.number)
@@ -217,6 +262,7 @@ class Worker:
             for task in pending:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
+            shard.settle(judged=False)
             with contextlib.suppress(OSError, SindbadError):
                 await self._commit(current, shard)
                 if not shard.lost:
@@ -245,6 +291,7 @@ class Worker:
             self.tally.lost_leases += 1
             for task in shard.tasks:
                 task.cancel()
+            shard.settle(judged=False)
 
     async def _or_fail(self, work: Callable[P, Awaitable[None]], *args: P.args, **kwargs: P.kwargs) -> None:
         """Do what nobody awaits: whatever ends it, other than being cancelled, ends the worker."""
@@ -266,15 +313,16 @@ class Worker:
     # -- rows ------------------------------------------------------------------------------------------------------
 
     async def _row(self, current: Round, shard: _Open, todo: Todo) -> None:
-        attempt = await self._attempt(current, shard, todo)
-        if not shard.buffer:
-            shard.oldest = time.monotonic()
-        shard.buffer.append(attempt)
-        waiting = {number: len(one.buffer) for number, one in self._open.items()}
+        attempt, silent = await self._attempt(current, shard, todo)
+        if silent:
+            shard.settled.clear()
+            shard.doubts.append(_Doubt(silent, todo, attempt))
+            return
+        shard.put(attempt)
         if len(shard.buffer) >= self.settings.part_rows:
             await self._commit(current, shard)
-        elif sum(waiting.values()) >= 2 * self.settings.part_rows:
-            await self._commit(current, self._open[max(waiting, key=waiting.__getitem__)])
+        while sum(len(one.buffer) for one in self._open.values()) >= 2 * self.settings.part_rows:
+            await self._commit(current, max(self._open.values(), key=lambda one: len(one.buffer)))
 
     async def _commit(self, current: Round, shard: _Open) -> None:
         async with shard.lock:
@@ -297,17 +345,24 @@ class Worker:
                 if self.progress is not None:
                     self.progress(attempt)
 
-    async def _attempt(self, current: Round, shard: _Open, todo: Todo) -> Attempt:
-        """Translate (unless only the filters changed), judge, and say all about it."""
+    async def _attempt(self, current: Round, shard: _Open, todo: Todo) -> tuple[Attempt, str]:
+        """Translate (unless only the filters changed), judge, and say all about it; and who had no verdict."""
         started, glossary = time.monotonic(), self.glossary_of(todo.record)
         if todo.again is not None:
             outcome = Outcome(tuple(message.content for message in todo.again.messages), kept=_kept_of(todo.again))
         else:
             outcome = await self._translated(todo.record, glossary, current.number - 1)
-        verdict, stage = Verdict(outcome.reason, ()), "translate"
+        verdict, stage, silent = Verdict(outcome.reason, ()), "translate", ""
         if not outcome.reason:
-            verdict, stage = await self._judged(self._pairs(todo.record, outcome, glossary))
-        return self._written(current, shard, todo, outcome, verdict, stage, time.monotonic() - started)
+            try:
+                verdict, stage, silent = await self._judged(self._pairs(todo.record, outcome, glossary))
+            except BaseException as error:
+                if todo.again is None:
+                    unheard, seconds = Verdict(UNJUDGED, ()), time.monotonic() - started
+                    written = self._written(current, shard, todo, outcome, unheard, "examine", seconds)
+                    shard.put(unjudged(written, f"interrupted by {type(error).__name__}"))
+                raise
+        return self._written(current, shard, todo, outcome, verdict, stage, time.monotonic() - started), silent
 
     def _pairs(self, record: InstructionRecord, outcome: Outcome, glossary: Glossary | None) -> list[Pair]:
         identity, texts = self.job.spec.identity, outcome.contents
@@ -320,29 +375,41 @@ class Worker:
             found.append(Pair(message.content, text, identity.source, identity.target, glossary, *reply, kept=kept))
         return found
 
-    async def _judged(self, pairs: Sequence[Pair]) -> tuple[Verdict, str]:
-        """The rules' verdict, and the models' on what the rules keep; the first rejection spares the rest."""
+    async def _judged(self, pairs: Sequence[Pair]) -> tuple[Verdict, str, str]:
+        """The rules' verdict, and the models' on what the rules keep; the first rejection spares the rest. Beside it
+        what decided, and the examiner that had no verdict."""
         verdict = judge_all(pairs, self.job.spec.filters)
         if verdict.reason:
-            return verdict, "filter"
-        scores, reason, parts = list(verdict.scores), "", judged_parts(pairs)
+            return verdict, "filter", ""
+        scores, parts = list(verdict.scores), judged_parts(pairs)
         for examiner in self.examiners if parts else ():
-            worst = await self._examined(examiner, parts)
-            scores.append(worst)
-            if worst.reason:
-                reason = worst.reason
-                break
-        return Verdict(reason, tuple(scores)), "examine" if reason else "filter"
+            found = await self._examined(examiner, parts)
+            heard = self._heard(examiner.name, found)
+            scores.append(_worst(found))
+            if scores[-1].reason:
+                return Verdict(scores[-1].reason, tuple(scores)), "examine", "" if heard else examiner.name
+        return Verdict("", tuple(scores)), "filter", ""
 
-    async def _examined(self, examiner: Examiner, parts: Sequence[Pair]) -> Score:
-        """An examiner's worst score; a row that it cannot be asked about is its rejection, with NaN for a score."""
+    def _heard(self, examiner: str, scores: Sequence[Score]) -> bool:
+        """False where a row waits, because the examiner had no verdict on it. Raises EngineFailure/NO_VERDICTS."""
+        if all(isinstance(score, NoVerdict) for score in scores):
+            self._silence.missed(examiner, scores[-1].reason)
+            return self.settings.silent_rows is None
+        if not all(math.isnan(score.value) for score in scores):  # neither late, nor without a word to say
+            self._silence.heard(examiner)
+            for shard in self._open.values():
+                shard.settle(examiner)
+        return True
+
+    async def _examined(self, examiner: Examiner, parts: Sequence[Pair]) -> list[Score]:
+        """An examiner's scores; a row that it cannot be asked about is its rejection, with NaN for a score."""
         name = re.split(r"\W", examiner.name, maxsplit=1)[0]  # "quality:kiwi>=0.5" scores "quality"
         try:
-            return _worst(await self._patiently(partial(examiner.score, parts), examiner.name))
+            return await self._patiently(partial(examiner.score, parts), examiner.name)
         except InvalidInput as error:
-            return Score(name, math.nan, f"refused: {name}: {error.message}")
+            return [NoVerdict(name, math.nan, f"refused: {name}: {error.message}")]
         except DeadlineExceeded as error:
-            return Score(name, math.nan, f"deadline: {name}: {error.message}")
+            return [Score(name, math.nan, f"deadline: {name}: {error.message}")]
 
     async def _translated(self, record: InstructionRecord, glossary: Glossary | None, seed: int) -> Outcome:
         try:

@@ -26,6 +26,7 @@ from sindbad.translation.prompts import (
     translation_prompt,
 )
 
+UNPARSABLE = "unparsable"
 JUDGE_PROMPT = (
     "You are a strict bilingual judge. Is the {target} text a complete and faithful translation of the {source} text? "
     "Answer with one word, accept or reject.\n\n{source}: {text}\n\n{target}: {translation}"
@@ -39,6 +40,11 @@ class Verdict:
     accept: bool
     reason: str = ""
     score: float = 0.0
+
+    @property
+    def unparsable(self) -> bool:
+        """It is a rejection because the judge said nothing, or something else."""
+        return self.reason.startswith(UNPARSABLE)
 
 
 class PairJudge(Protocol):
@@ -54,7 +60,7 @@ def parse_verdict(reply: str) -> Verdict:
     words = re.findall(r"[a-z]+", reply.lower())
     if words == ["accept"]:
         return Verdict(True, score=1.0)
-    return Verdict(False, "model_reject" if words == ["reject"] else f"unparsable: {reply[:60]!r}")
+    return Verdict(False, "model_reject" if words == ["reject"] else f"{UNPARSABLE}: {reply[:60]!r}")
 
 
 class PromptJudge:

@@ -49,7 +49,7 @@ async def test_the_way_back_is_compared_by_chrf_and_a_rejected_one_is_nothing() 
     (none,) = await RoundTrip(Back({})).score([PAIR])
     assert good.reason == ""
     assert good.value > 60
-    assert (bad.reason, none.reason, none.value) == ("round_trip", "round_trip", 0.0)
+    assert (bad.reason, none.reason, none.value) == ("round_trip", "round_trip: no way back: empty", 0.0)
     assert chrf("", "") == 100.0
 
 

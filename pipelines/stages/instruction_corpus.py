@@ -40,7 +40,7 @@ class InstructionSettings(BaseModel):
     duplicates: DuplicateSettings | None = DuplicateSettings()
     """What is dropped before anything is translated."""
     held_out: float = Field(default=0.08, gt=0, lt=1)
-    """Share of the kept rows, and of the English ones, that no model is trained on."""
+    """Share of the kept rows, and of the untranslated ones, that no model is trained on."""
 
 
 SETTINGS = InstructionSettings
@@ -110,21 +110,21 @@ async def translate(
         shutil.copyfile(out / "waterfall" / "waterfall.html", page_path)
         rows = [(row.original, row.translation) for row in kept(job)]
         away = {old.record_id for old, _ in rows[:: max(2, round(1 / settings.held_out))]}
-        english = [row for row in planned(job) if row.record_id not in away]
+        untranslated = [row for row in planned(job) if row.record_id not in away]
         write_training_rows(out / "instructions.jsonl", [new for old, new in rows if old.record_id not in away])
         write_training_rows(out / "held_out_target.jsonl", [new for old, new in rows if old.record_id in away])
-        write_training_rows(out / "english.jsonl", english)
+        write_training_rows(out / "untranslated.jsonl", untranslated)
         write_training_rows(out / "held_out_source.jsonl", [old for old, _ in rows if old.record_id in away])
         pairs = ((old.first_exchange(), new.first_exchange()) for old, new in rows if _short(old))
         samples = [[*asked, *said] for asked, said in pairs if asked is not None and said is not None]
         about = {
             "records": report.records, "kept": report.kept, "dropped": report.dropped, "samples": samples[:12],
             "obligations": inherited(contents).sentences(), "languages": [identity.source, identity.target],
-            "source_licences": _source_licences(english),
+            "source_licences": _source_licences(untranslated),
             "left_out": {f"{name}: {reason}": count for (name, reason), count in sorted(reading.skipped.items())},
         }  # fmt: skip
         atomic.write_json(out / "about.json", about)
-        return {"rows": report.records, "kept": report.kept, "held_out": len(away), "english": len(english)}
+        return {"rows": report.records, "kept": report.kept, "held_out": len(away), "untranslated": len(untranslated)}
 
 
 def _short(record: InstructionRecord) -> bool:

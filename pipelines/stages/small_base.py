@@ -1,7 +1,7 @@
-"""The model that is tuned: a folder of yours, or a small English one trained here from random weights.
+"""The model that is tuned: a folder of yours, or a small one trained here from random weights.
 
-HALA tunes LFM2-350M and larger; a run without a model of that kind makes its own stand-in from the English side of the
-instruction rows, so that the merge has an English model to keep.
+HALA tunes LFM2-350M and larger; a run without a model of that kind makes its own stand-in from the rows as they were
+before translation, so that the merge has a model of their language to keep.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class SmallBaseSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     start_from: Annotated[Path | None, Input(check_model_folder, "name another folder, or null to train one")] = None
-    """A Hugging Face folder; null trains a small model on the English rows."""
+    """A Hugging Face folder; null trains a small model on the untranslated rows."""
     model: SmallModelConfig = SmallModelConfig(hidden_size=192, layers=4, inner_size=512)
     """Shape of the small one."""
     sft: SFTConfig = SFTConfig(optimiser=_OPTIMISER, epochs=4.0, batch_size=16, max_length=320)
@@ -62,9 +62,9 @@ def provide(stage_json: str, pairs_path: str, corpus_path: str, model_path: str,
                     tokenizer, read_conversations(corpus / name), max_length=settings.sft.max_length
                 )
             )
-            for name in ("english.jsonl", "held_out_source.jsonl")
+            for name in ("untranslated.jsonl", "held_out_source.jsonl")
         )
-        stage.say(f"{len(training):,} English examples, {sum(map(len, training)):,} tokens")
+        stage.say(f"{len(training):,} untranslated examples, {sum(map(len, training)):,} tokens")
 
         def progress(step: int, steps: int, loss: float) -> None:
             if step == steps or step % 50 == 0:

@@ -11,6 +11,7 @@ import json
 import random
 import re
 import signal
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,17 +77,19 @@ def finish(run: Path, words: tuple[str, ...]) -> Demo:
     return process
 
 
-def write_data(folder: Path) -> None:
-    """Parallel text (TSV, gzipped TSV), instructions (JSONL), native text and multiple choice, all of the demo."""
+def write_data(folder: Path, language: str = "en") -> None:
+    """Parallel text (TSV, gzipped TSV), instructions (JSONL) in ``language``, native text of the other one and multiple
+    choice, all of the demo."""
     folder.mkdir()
     pairs = [(one.en, one.ar) for one in parallel_pairs([build_world(71_001)], 3, 160, masked_share=0.0)]
     tsv = "en\tar\n" + "".join(f"{en}\t{ar}\n" for en, ar in pairs[:120])
     with gzip.open(folder / "train.tsv.gz", "wt", encoding="utf-8") as file:
         file.write(tsv)
     (folder / "test.tsv").write_text("en\tar\n" + "".join(f"{en}\t{ar}\n" for en, ar in pairs[120:130]), "utf-8")
-    sentences = [one.en for one in parallel_pairs([build_world(71_002)], 4, 60, kinds=("sentence",), masked_share=0.0)]
+    drawn = parallel_pairs([build_world(71_002)], 4, 60, kinds=("sentence",), masked_share=0.0)
+    sentences = [one.en if language == "en" else one.ar for one in drawn]
     rows = [
-        {"instruction": f"{asked}", "input": "", "output": said}
+        {"instruction": asked, "input": "", "output": said}
         for asked, said in zip(sentences[::2], sentences[1::2], strict=True)
     ]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
@@ -99,7 +102,7 @@ def write_data(folder: Path) -> None:
         for at in range(0, 20, 5)
     ]
     (folder / "chats.jsonl").write_text("".join(json.dumps(row) + "\n" for row in chats), "utf-8")
-    native = [{"title": ar.split()[0], "text": ar} for _, ar in pairs[130:150]]
+    native = [{"title": text.split()[0], "text": text} for text in (pair[language == "en"] for pair in pairs[130:150])]
     (folder / "native.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in native), "utf-8")
     chance = random.Random(0)
     items = [
@@ -211,7 +214,9 @@ def test_every_model_says_what_it_was_made_of_and_owes_all_of_it(tuned: Tuned) -
 
 def test_a_conversation_is_trained_on_whole(tuned: Tuned) -> None:
     folder = next(tuned.run.glob("kfp/artifacts/**/dataset")).parent
-    rows = [json.loads(line) for name in ("english", "held_out_source") for line in _lines(folder / f"{name}.jsonl")]
+    rows = [
+        json.loads(line) for name in ("untranslated", "held_out_source") for line in _lines(folder / f"{name}.jsonl")
+    ]
     whole = [[turn["role"] for turn in row["messages"]] for row in rows if "messages" in row]
     assert whole == [list(ROLES)] * 4
     assert {tuple(row) for row in rows if "messages" not in row} == {("prompt", "completion")}
@@ -223,7 +228,7 @@ def test_the_data_set_opens_and_no_held_out_row_is_trained_on(tuned: Tuned) -> N
     folder = next(tuned.run.glob("kfp/artifacts/**/dataset")).parent
     rows = load_dataset(str(folder / "dataset"), split="train", cache_dir=str(tuned.run / "opened"))
     assert len(rows) == tuned.summary["corpus"]["kept"]
-    trained = {line for name in ("instructions", "english") for line in _lines(folder / f"{name}.jsonl")}
+    trained = {line for name in ("instructions", "untranslated") for line in _lines(folder / f"{name}.jsonl")}
     held_out = {line for side in ("source", "target") for line in _lines(folder / f"held_out_{side}.jsonl")}
     assert held_out
     assert not trained & held_out
@@ -246,3 +251,20 @@ def test_the_end_is_printed(tuned: Tuned) -> None:
     assert "34 instruction rows kept" in tuned.text
     assert "Loss on held-out text" in tuned.text
     assert str(tuned.run / "report.html") in tuned.text.replace("\n", "")
+
+
+def test_the_other_direction_is_two_words_of_the_recipe(tmp_path: Path) -> None:
+    """Arabic rows become English: what translates, filters, trains and reports follows the direction of the pairs."""
+    data, run, recipe = tmp_path / "data", tmp_path / "run", deepcopy(RECIPE)
+    write_data(data, "ar")
+    stages = recipe["stages"]
+    stages["parallel"]["settings"] |= {"source": "ar", "target": "en"}
+    stages["evaluate"]["settings"] |= {"choice": {}, "sweep": []}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe), "utf-8")
+    finish(run, ("tune", "--data", str(data), "--recipe", str(tmp_path / "recipe.yaml")))
+    summary, page = json.loads((run / "tune.json").read_text("utf-8")), (run / "report.html").read_text("utf-8")
+    assert summary["translation"]["news"]["raw"]["chrf"]["value"] > 60
+    assert summary["corpus"]["kept"] >= 2
+    assert set(summary["losses"]["base"]) == {"held-out rows, Arabic", "held-out rows, translated", "native"}
+    assert "instr_ar, instr_en" in next(run.glob("kfp/artifacts/**/dataset/README.md")).read_text("utf-8")
+    assert '<td lang="ar" dir="rtl">' in page

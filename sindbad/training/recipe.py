@@ -53,6 +53,8 @@ class SFTStage(_Stage):
     """A public data-set id, or a path: trajectory shards, an exported corpus, or a JSONL of pairs or messages."""
     sft: SFTConfig = SFTConfig()
     """The training run."""
+    elsewhere: bool = False
+    """Trained by another program, with these settings: its folder is used once it is here, and never made here."""
 
 
 class MergeStage(_Stage):
@@ -133,17 +135,20 @@ class BilingualStage(_Stage):
     kind: Literal["bilingual"]
     licence: str
     """Of the teacher; inherited by all that it writes."""
-    judge: str
-    """The model that judges; where it is served is said on the command line."""
+    judge: str = ""
+    """The model that judges: a folder here, or the name of one whose place is said on the command line; empty: rules
+    alone."""
     pairs: PairsSettings
     """Both halves."""
     out: str
     """Folder of pairs.jsonl."""
-    stated: SupervisionSizes
-    """The paper's own numbers."""
+    stated: SupervisionSizes | None = None
+    """The paper's own numbers; null where there is none."""
 
     @model_validator(mode="after")
     def _as_stated(self) -> BilingualStage:
+        if self.stated is None:
+            return self
         asked = (
             self.pairs.teacher.rows if self.pairs.teacher else 0,
             self.pairs.parallel.candidates if self.pairs.parallel else 0,
@@ -161,7 +166,9 @@ class CorpusStage(_Stage):
     """Which rows, and how they are asked."""
     out: str
     """Folder of the job, and of the data set below it."""
-    stated_rows: int = Field(ge=1)
+    teacher: str = ""
+    """@stage of a bilingual stage: what its teacher translated of these rows is taken over, not translated again."""
+    stated_rows: int | None = Field(default=None, ge=1)
     """About so many samples, as the paper writes it."""
 
 
@@ -232,15 +239,25 @@ class Recipe(BaseModel):
     def _consistent(self) -> Recipe:
         seen: set[str] = set()
         for stage in self.stages:
-            for reference in (stage.model, getattr(stage, "base", "")):
-                if reference.startswith("@") and reference[1:] not in seen:
-                    raise ValueError(f"stage {stage.name} starts from {reference}, which no earlier stage makes")
+            for reference in references(stage):
+                if reference not in seen:
+                    raise ValueError(f"stage {stage.name} starts from @{reference}, which no earlier stage makes")
+            if isinstance(stage, CorpusStage) and stage.teacher:
+                self._check_teacher(stage)
             if stage.name in seen:
                 raise ValueError(f"two stages are called {stage.name}")
             seen.add(stage.name)
         for path in self.our_choices:
             self.value_at(path)
         return self
+
+    def _check_teacher(self, stage: CorpusStage) -> None:
+        named = {one.name: one for one in self.stages}.get(stage.teacher.removeprefix("@"))
+        if not stage.teacher.startswith("@") or not isinstance(named, BilingualStage) or named.pairs.teacher is None:
+            raise ValueError(
+                f"stage {stage.name} takes over what {stage.teacher} translated: that is no bilingual stage with a "
+                "teacher (write @NAME)"
+            )
 
     def stage(self, name: str) -> Stage:
         """The stage of that name. Raises NotFound naming the nearest."""
@@ -270,6 +287,12 @@ class Recipe(BaseModel):
         if holder is None and not rest:
             raise ValueError(f"our_choices names {path}, which is no stage of this recipe")
         return holder
+
+
+def references(stage: Stage) -> list[str]:
+    """Names of the earlier stages whose results a stage names with "@"."""
+    named = (stage.model, getattr(stage, "base", ""), getattr(stage, "teacher", ""))
+    return list(dict.fromkeys(one[1:] for one in named if one.startswith("@")))
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -82,3 +82,29 @@ def test_it_runs_with_the_priority_and_the_environment_that_it_is_given(tmp_path
         deadline_seconds=60.0, nice=7, environment=foreign_environment({"MORE": "1"}),
     )  # fmt: skip
     assert (tmp_path / "log").read_text().split() == [str(min(19, os.getpriority(os.PRIO_PROCESS, 0) + 7)), "None", "1"]
+
+
+def test_its_words_are_passed_on_while_it_runs_and_the_log_keeps_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("earlier words\n")
+    go, told = tmp_path / "go", []
+
+    def hear(words: bytes) -> None:
+        told.append(words)
+        go.touch()  # it waits for having been heard
+
+    code = (
+        "import pathlib, sys, time; print('one', flush=True)\n"
+        f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.02)\n"
+        "print('two', end='')"
+    )
+    run_command(
+        [sys.executable, "-c", code], what="it", log=tmp_path / "log", deadline_seconds=60.0, append=True, told=hear
+    )
+    assert b"".join(told) == b"one\ntwo"
+    assert (tmp_path / "log").read_text() == "earlier words\none\ntwo"
+    with pytest.raises(EngineFailure) as failed:
+        run_command(
+            [sys.executable, "-c", "raise SystemExit('no')"], what="it", log=tmp_path / "log", deadline_seconds=60.0,
+            append=True,
+        )  # fmt: skip
+    assert failed.value.message == "it failed (exit 1):\nno"  # its own words, not those of before

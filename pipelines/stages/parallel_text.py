@@ -135,7 +135,8 @@ def _judged(stage: Stage, chosen: JudgeConnection, text: ParallelText, languages
     asked = [pair for name, pair in text.shown if name != TEACHER]
 
     async def work() -> list[str]:
-        with VerdictBook(stage.folder("verdicts") / "verdicts.jsonl", chosen.identity(*languages)) as book:
+        path, identity = stage.folder("verdicts") / "verdicts.jsonl", chosen.identity(*languages)
+        with VerdictBook(path, identity, judge=chosen.name, silent=chosen.silent_pairs) as book:
             async with judging(chosen, source=languages[0], target=languages[1]) as judge:
                 verdicts = iter(await book.judge(judge, asked, in_flight=chosen.at_once))
             stage.say(f"{chosen.name} was asked about {book.asked:,} of {len(asked):,} sentence pairs")

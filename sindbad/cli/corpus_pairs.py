@@ -227,7 +227,8 @@ def _make(settings: PairsSettings, out: Path, jobs: list[Job]) -> Supervision:
         if settings.judge is None or settings.parallel is None:
             return await make_pairs(settings, out, jobs=jobs, progress=told)
         chosen = settings.judge
-        with VerdictBook(out / "verdicts.jsonl", chosen.identity(*settings.languages)) as book:
+        identity = chosen.identity(*settings.languages)
+        with VerdictBook(out / "verdicts.jsonl", identity, judge=chosen.name, silent=chosen.silent_pairs) as book:
             async with judging(chosen, source=settings.source, target=settings.target) as judge:
                 made = await make_pairs(
                     settings, out, jobs=jobs, judge_name=chosen.name, progress=told,

@@ -14,6 +14,7 @@ from sindbad.clients.openai import OpenAISettings
 from sindbad.corpus.address import digest
 from sindbad.corpus.duplicates import DuplicateSettings
 from sindbad.corpus.filters import FilterSettings
+from sindbad.corpus.silence import SILENT_ROWS
 from sindbad.translation.judges import JUDGE_PROMPT
 from sindbad.translation.prompts import PromptStyle
 from sindbad.translation.settings import TranslatorSettings
@@ -35,6 +36,8 @@ class JudgeConnection(BaseModel):
     """Addresses of policy services that serve ``model``; none loads it here."""
     in_flight: int = Field(default=64, ge=1)
     """Pairs at weights of ours at once; an endpoint has its own ``parallel``."""
+    silent_pairs: int | None = Field(default=SILENT_ROWS, ge=1)
+    """So many pairs in succession without any verdict (unparsable, empty, refused) end the run; null: never."""
 
     @model_validator(mode="after")
     def _one(self) -> Self:

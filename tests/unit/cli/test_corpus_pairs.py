@@ -26,7 +26,7 @@ from sindbad.cli.main import app
 from sindbad.corpus.filters import Pair as Judged
 from sindbad.corpus.filters import judge as by_rule
 from sindbad.corpus.parallel import ParallelFile, read_parallel
-from sindbad.errors import InvalidInput, Overloaded
+from sindbad.errors import EngineFailure, InvalidInput, Overloaded
 from sindbad.training.card import parts_of_data
 from sindbad.training.examples import read_conversations
 from tests.shared import shared
@@ -187,6 +187,20 @@ def until_lines(journal: Path, count: int) -> None:
             return
         time.sleep(0.02)
     raise AssertionError(f"{count} verdicts were never written down")
+
+
+def test_a_judge_without_a_verdict_ends_the_command_by_its_name(tmp_path: Path) -> None:
+    config, out = tmp_path / "pairs.yaml", tmp_path / "out"
+    rows = "".join(f"The city number {n} lies by the sea.\tتقع المدينة رقم {n} على شاطئ البحر.\n" for n in range(12))
+    (tmp_path / "rows.tsv").write_text(f"en\tar\n{rows}", "utf-8")
+    with serving(ChatServer(lambda prompt: "Okay, the user")) as server:
+        judge = f"judge: {{endpoint: {{base_url: '{server.url}', model: qwen, parallel: 1}}, silent_pairs: 4}}\n"
+        config.write_text(f"parallel: {{sources: ['t={tmp_path / 'rows.tsv'}@mit']}}\n{judge}", "utf-8")
+        ended = RUN.invoke(app, ["corpus", "pairs", str(out), "--config", str(config)])
+    assert isinstance(ended.exception, EngineFailure), ended.output
+    assert "qwen had no verdict on 4 pairs in succession, lastly: unparsable: 'Okay, the user'" in str(ended.exception)
+    assert len(server.answered) == 4
+    assert not (out / "pairs.jsonl").exists()
 
 
 def test_what_is_missing_on_the_command_line_is_told(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from sindbad.clients.openai import OpenAISettings
 from sindbad.corpus.bilingual_settings import JudgeConnection
+from sindbad.corpus.silence import NO_VERDICTS
 from sindbad.corpus.verdicts import VerdictBook, judging, reason_of
-from sindbad.errors import InvalidInput, NotFound, Overloaded, Unavailable
+from sindbad.errors import EngineFailure, InvalidInput, NotFound, Overloaded, Unavailable
 from sindbad.translation.judges import Verdict, parse_verdict
 from sindbad.translation.train_teacher import FOLDER
 from tests.unit.corpus.chat_server import ChatServer, serving
@@ -75,6 +76,51 @@ async def test_a_server_that_refuses_everything_ends_the_run(tmp_path: Path) -> 
         with pytest.raises(InvalidInput, match="no such field"):
             await book.judge(Judge({text: InvalidInput("no such field") for text, _ in pairs}), pairs)
         assert all(one.accept for one in await book.judge(Judge({}), pairs))
+
+
+MANY = [(f"Sentence {n}.", f"جملة {n}.") for n in range(30)]
+
+
+@pytest.mark.parametrize("in_flight", [1, 4])
+async def test_a_judge_without_a_verdict_ends_the_run_and_is_asked_again(tmp_path: Path, in_flight: int) -> None:
+    """Over calls and a kill: what it said is no rejection, what another judge said before it is kept."""
+    said: dict[str, str | Exception] = {text: "accept" if n < 5 else "" for n, (text, _) in enumerate(MANY)}
+    with VerdictBook(tmp_path / "v.jsonl", "a", judge="qwen", silent=9) as book:
+        await book.judge(Judge(said), MANY[:10], in_flight=1)
+    with VerdictBook(tmp_path / "v.jsonl", "a", judge="qwen", silent=9) as book:
+        await book.judge(Judge(said), MANY[:14], in_flight=1)
+        expected = "qwen had no verdict on 9 pairs in succession, lastly: unparsable: ''.* judge.silent_pairs"
+        with pytest.raises(EngineFailure, match=expected) as failure:
+            await book.judge(Judge(said), MANY, in_flight=in_flight)
+        assert failure.value.reason == NO_VERDICTS
+    good = Judge({})
+    with VerdictBook(tmp_path / "v.jsonl", "a", silent=9) as book:
+        assert all(one.accept for one in await book.judge(good, MANY))
+    assert good.asked == [text for text, _ in MANY[5:]]
+
+
+async def test_rejections_and_a_verdict_now_and_then_end_no_run(tmp_path: Path) -> None:
+    for name, silent, every in (("a", 5, "reject"), ("b", 5, "?"), ("c", None, "")):
+        said: dict[str, str | Exception] = {
+            text: every if n % 5 or silent is None else "accept" for n, (text, _) in enumerate(MANY)
+        }
+        with VerdictBook(tmp_path / name, "a", silent=silent) as book:
+            rejected = [one for one in await book.judge(Judge(said), MANY, in_flight=1) if not one.accept]
+        assert len(rejected) == (24 if silent else 30)
+        with VerdictBook(tmp_path / name, "a", silent=silent) as book:
+            await book.judge(again := Judge({}), MANY)
+        assert again.asked == []  # an unparsable reply among others stays the rejection that it is
+
+
+async def test_texts_that_are_refused_in_succession_are_counted_too(tmp_path: Path) -> None:
+    said: dict[str, str | Exception] = {
+        text: InvalidInput("too long") if n else "accept" for n, (text, _) in enumerate(MANY)
+    }
+    with (
+        VerdictBook(tmp_path / "v.jsonl", "a", silent=20) as book,
+        pytest.raises(EngineFailure, match="lastly: refused: too long"),
+    ):
+        await book.judge(Judge(said), MANY, in_flight=1)
 
 
 async def test_another_judge_is_asked_anew_and_two_processes_do_not_write_one_file(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pipelines.stage import Stage
 from pipelines.stages.parallel_text import write
 from pipelines.tune_recipe import COMPONENTS, load_tune_recipe
 from sindbad.corpus.parallel import ParallelFile, load_pairs, read_parallel
-from sindbad.errors import InvalidInput
+from sindbad.errors import EngineFailure, InvalidInput
 from tests.shared import shared
 from tests.unit.corpus.chat_server import JUDGING, TRANSLATING, ChatServer, serving
 from tests.unit.pipelines.test_tune_recipe import RECIPE, small
@@ -89,6 +89,14 @@ def test_the_judges_rejections_are_counted_and_a_second_run_asks_nothing(data: P
     assert min(reject, vague) > 0
     assert len(kept) == about["pairs"] == about["sources"]["own"] == len(asked) - reject - vague
     assert not [en for en, _ in kept if en.startswith(("I ", "He "))]
+
+
+def test_a_judge_without_a_verdict_ends_the_step(data: Path, tmp_path: Path) -> None:
+    with serving(ChatServer(lambda prompt: "Perhaps.")) as server:
+        judge = {"endpoint": {"base_url": server.url, "model": "qwen", "parallel": 1}, "silent_pairs": 6}
+        with pytest.raises(EngineFailure, match="qwen had no verdict on 6 pairs"):
+            run(data, tmp_path, judge=judge)
+    assert len(server.answered) == 6
 
 
 def test_a_teachers_rows_join_with_their_licences_and_no_judge_sees_them(data: Path, tmp_path: Path) -> None:

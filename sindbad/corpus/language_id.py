@@ -36,8 +36,10 @@ def ranking(text: str) -> list[tuple[str, float]]:
 
 
 def probability(text: str, language: str) -> float:
-    """Probability that ``text`` is in ``language``; NaN for a language that the model does not know."""
-    wanted = {language, *DIALECTS.get(language, ())}
-    if language not in _identifier().labels:
+    """Probability that ``text`` is in ``language``, whatever its region ("pt-BR"); NaN for one that the model does not
+    know."""
+    base = language.partition("-")[0]
+    wanted = {base, *DIALECTS.get(base, ())}
+    if base not in _identifier().labels:
         return float("nan")
     return min(1.0, sum(share for label, share in ranking(text) if label in wanted))

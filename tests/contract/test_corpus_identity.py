@@ -117,6 +117,16 @@ async def test_a_direction_that_is_not_there_and_a_service_without_a_model_are_t
             await identify(Connection(service=(empty.address,)), NAMED)
 
 
+async def test_a_service_for_another_language_says_that_languages_prompt() -> None:
+    french = NAMED.model_copy(update={"target": "fr"})
+    async with service(**behind(None), directions=["en-ar", "en-fr"]) as running:
+        connection = Connection(service=(running.address,))
+        (arabic, _), (other, _) = [await identify(connection, named) for named in (NAMED, french)]
+    assert (other.source, other.target) == ("en", "fr")
+    assert other.prompt != arabic.prompt
+    assert other.wordings != arabic.wordings
+
+
 async def test_a_server_that_is_too_old_to_say_it_is_an_error_unless_the_user_says_it() -> None:
     async with an_old_server() as address:
         async with TranslatorClient(address) as client:

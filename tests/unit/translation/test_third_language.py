@@ -98,6 +98,12 @@ def test_the_filters_keep_good_french_and_say_why_the_rest_goes(pair: Pair, reas
     assert judge(pair).reason == reason
 
 
+def test_a_regions_text_is_judged_as_its_languages() -> None:
+    said = "Onde está a chave da casa velha que fica perto do rio?"
+    assert judge(Pair("Where is the key to the old house by the river?", said, "en", "pt-BR")).keep
+    assert judge(Pair("Where is the key to the old house by the river?", said, "en", "fr-CA")).reason == "language"
+
+
 def test_latin_words_are_new_facts_in_arabic_and_plain_words_in_a_latin_language() -> None:
     said = "The old man lives in the house."
     assert evidence(Pair(said, "يعيش Hassan Boubakri في البيت.")) > 0

@@ -34,6 +34,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "several live replicas": {"services": {"search": yaml.safe_load(_example())["services"]["search"]}},
     "quantizing": {"quantize": {"enabled": True, "source": "/weights/teacher", "target": "/weights/teacher-fp8"}},
+    "measuring": {
+        "harness": {
+            "enabled": True,
+            "benchmark": "arabic_exams",
+            "model": "/weights/tuned",
+            "out": "/weights/exams.json",
+            "harnesses": ["lm-eval", "lighteval"],
+            "args": ["--data", "/weights/exams.jsonl.gz"],
+        }
+    },
     "monitored": {"monitoring": {"serviceMonitor": True}, "weights": {"mountPath": "/weights", "existingClaim": "nfs"}},
 }
 
@@ -117,6 +127,75 @@ def test_the_quantize_image_has_the_installers_version_of_llm_compressor() -> No
         for name in ("scripts/install.sh", "pipelines/quantize.Dockerfile")
     ]
     assert pins[0] == pins[1] != []
+
+
+def test_the_harness_job_asks_a_benchmark_in_words_that_the_command_knows() -> None:
+    from typer.main import get_command
+
+    from sindbad.cli.main import app
+
+    job = _of_kind("Job", VARIANTS["measuring"])["demo-harness"]["spec"]
+    pod = job["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["image"].startswith("ghcr.io/sindbad/harness:")
+    assert container["volumeMounts"][0] == {"name": "weights", "mountPath": "/weights"}
+    assert container["securityContext"]["readOnlyRootFilesystem"] is pod["securityContext"]["runAsNonRoot"] is True
+    command: Any = get_command(app)
+    for word in ("evaluate", "harness"):
+        command = command.commands[word]
+    asked = command.make_context("harness", list(container["args"])).params
+    assert (asked["benchmark"], str(asked["model"]), str(asked["data"]), str(asked["json_file"])) == (
+        "arabic_exams", "/weights/tuned", "/weights/exams.jsonl.gz", "/weights/exams.json",
+    )  # fmt: skip
+    assert [str(one) for one in asked["harnesses"]] == ["lm-eval", "lighteval"]
+    assert 2 * asked["deadline"] == job["activeDeadlineSeconds"] == 21600
+    for missing in ("benchmark", "model", "out"):
+        with pytest.raises(HelmError, match=rf"harness\.{missing}"):
+            render({"harness": {**VARIANTS["measuring"]["harness"], missing: ""}})
+    with pytest.raises(HelmError):
+        render({"harness": {"harnesses": ["helm"]}})
+
+
+def test_the_harness_image_has_the_installers_pins_and_the_interpreters_that_the_command_looks_for() -> None:
+    import re
+
+    from sindbad.evaluation.harness.benchmarks import Harness
+    from sindbad.evaluation.harness.environment import python_variable
+
+    image, installer = (ROOT / "pipelines/harness.Dockerfile").read_text(), (ROOT / "scripts/install.sh").read_text()
+    (looped,) = re.findall(r"for harness in ([^;]+);", image)
+    assert sorted(looped.split()) == sorted(one.value for one in Harness)
+    assert "-r scripts/harness/$harness.txt" in image
+    assert '-r "scripts/harness/$1.txt"' in installer
+    torch = "$(grep -E '^torch==' constraints.txt)"
+    assert torch in image
+    assert torch in installer
+    environment = dict(re.findall(r"(\w+)=(\S+)", next(line for line in image.splitlines() if line.startswith("ENV "))))
+    copied = re.findall(r"COPY --from=build (\S+) (\S+)", image)
+    for one in Harness:
+        assert environment[python_variable(one)] == f"/venv-{one.value}/bin/python"
+        assert (f"/venv-{one.value}", f"/venv-{one.value}") in copied
+        assert (ROOT / f"scripts/harness/{one.value}.txt").is_file()
+    assert "HF_HUB_OFFLINE" not in environment  # without --data the items come from the Hub
+
+
+@pytest.mark.parametrize("name", ["quantize", "harness"])
+def test_what_an_image_copies_is_there_and_its_entry_point_is_a_command(name: str) -> None:
+    import json
+    import re
+
+    from typer.testing import CliRunner
+
+    from sindbad.cli.main import app
+
+    image = (ROOT / f"pipelines/{name}.Dockerfile").read_text()
+    for sources in re.findall(r"^COPY (?!--from)(.+) \S+$", image, re.MULTILINE):
+        for source in sources.split():
+            assert (ROOT / source).exists(), source
+    (words,) = re.findall(r"^ENTRYPOINT (.+)$", image, re.MULTILINE)
+    program, *command = json.loads(words)
+    assert program == "sindbad"
+    assert CliRunner().invoke(app, [*command, "--help"]).exit_code == 0
 
 
 def test_an_unknown_value_is_refused_by_name() -> None:
@@ -238,7 +317,7 @@ def test_skaffold_is_valid_and_builds_every_service() -> None:
     schema = json.loads(shared("schemas", "skaffold", "v4beta14.json").read_text())
     assert [error.message for error in Draft7Validator(schema).iter_errors(config)] == []
     artifacts = {item["image"].rsplit("/", 1)[-1]: item for item in config["build"]["artifacts"]}
-    assert set(artifacts) >= {*SERVICES, "pipelines", "quantize"}
+    assert set(artifacts) >= {*SERVICES, "pipelines", "quantize", "harness"}
     for item in artifacts.values():
         assert (ROOT / item["docker"]["dockerfile"]).is_file()
 

@@ -52,9 +52,13 @@ class Places:
     added: Mapping[str, Words] = field(default_factory=dict)
 
     @property
+    def _own(self) -> Path:
+        return Path("runs") / self.recipe.name
+
+    @property
     def run(self) -> Path:
         """Models, checkpoints, figures, and what is known of the run."""
-        return self.out if self.out is not None else Path("runs") / self.recipe.name
+        return self.out if self.out is not None else self._own
 
     def model(self, model: str) -> str:
         """Where the model lies that a stage names: an earlier stage's folder, or itself."""
@@ -65,7 +69,9 @@ class Places:
 
     def path(self, text: str) -> str:
         """A file or folder that a stage names: below ``out`` where a stage makes it, else as it is named."""
-        return text if self.out is None or self.maker(text) is None else str(self.out / text)
+        if self.out is None or self.maker(text) is None:
+            return text
+        return str(self.out / (Path(text).relative_to(self._own) if Path(text).is_relative_to(self._own) else text))
 
     def maker(self, text: str) -> str | None:
         """The stage that makes the file or folder; None where none does."""
@@ -75,9 +81,11 @@ class Places:
         return None
 
     def needs(self, stage: Stage) -> list[str]:
-        """The earlier stages that it reads from."""
+        """The earlier stages that it reads from; not the one that makes a translator, where another is served."""
+        served = set(self.added.get(stage.name, ())) & set(MODEL_OPTIONS)
+        named = [one for one in references(stage) if not served or f"@{one}" != stage.model]
         makers = (self.maker(text) for text in _texts(stage))
-        return list(dict.fromkeys([*references(stage), *(one for one in makers if one and one != stage.name)]))
+        return list(dict.fromkeys([*named, *(one for one in makers if one and one != stage.name)]))
 
     def made(self, stage: Stage) -> list[Path]:
         """What is there when the stage is finished."""

@@ -16,12 +16,13 @@ from sindbad.training.recipe_commands import commands
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 PUBLISHED = ("hala", "websailor_v2", "resum", "resum_grpo_baseline")
+MINIATURES = ("hala_mini",)
 
 
 def test_no_published_recipe_is_left_out() -> None:
     """Recipes that cite a paper; the others (the demo's, the services') have loaders and tests of their own."""
     files = {path.stem for path in RECIPES.glob("*.yaml") if "\nsource:" in path.read_text("utf-8")}
-    assert files == set(PUBLISHED)
+    assert files == {*PUBLISHED, *MINIATURES}
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -163,7 +164,7 @@ def test_what_the_paper_leaves_open_of_the_supervision_and_the_corpus_is_marked(
     assert teacher | parallel | rest | corpus | measured <= choices
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", [*PUBLISHED, *MINIATURES])
 def test_every_command_of_a_recipe_is_one_that_the_program_takes(name: str) -> None:
     import typer
 
@@ -183,6 +184,17 @@ def test_every_command_of_a_recipe_is_one_that_the_program_takes(name: str) -> N
                 here = here.commands[words.pop(0)]
                 context = click.Context(here, parent=context)
             here.parse_args(context, words)  # raises for an option that it has not, or an argument that is missing
+
+
+def test_the_miniature_of_hala_has_its_steps_in_its_order_and_the_texts_that_it_says() -> None:
+    from tests.e2e.hala_miniature import FOLDER, texts
+
+    hala, mini = (load_recipe(RECIPES / f"{name}.yaml") for name in ("hala", "hala_mini"))
+    steps = ["compress", "bilingual", "sft", "measure", "corpus", "sft", "merge", "measure"]
+    assert [stage.kind for stage in mini.stages] == [stage.kind for stage in hala.stages][: len(steps)] == steps
+    assert {name: (FOLDER / name).read_text("utf-8") for name in texts()} == texts()
+    lines = [line for stage in mini.stages for line in commands(mini, Path("f"), stage, out=Path("elsewhere"))]
+    assert "sindbad corpus export elsewhere/corpus --out elsewhere/corpus/dataset" in lines
 
 
 def test_the_stages_of_a_recipe_hand_their_folders_on() -> None:

@@ -158,6 +158,13 @@ def test_where_something_is_served_decides_nothing_and_what_is_asked_there_does(
     assert here.run(asked.replace("model big", "model bigger"))[0].ran[0] == "bilingual"
 
 
+def test_a_translator_that_is_served_needs_no_stage_that_makes_it(here: Here) -> None:
+    with pytest.raises(InvalidInput, match="bilingual needs what teacher makes"):
+        here.run(only=("bilingual",))
+    served = "bilingual=--endpoint http://one/v1 --endpoint-model big --revision one"
+    assert here.run(served, only=("bilingual",))[0].ran == ["bilingual"]
+
+
 def test_checkpoints_of_other_settings_are_not_gone_on_from(here: Here) -> None:
     here.run()
     begun = here.out / "checkpoints" / "tuned"
@@ -267,6 +274,7 @@ def test_the_whole_of_hala_is_known_where_it_skips_the_trainer_that_is_not_ours(
     assert needs["translator"] == ["bilingual"]
     assert needs["sft_350m"] == ["corpus"]
     assert needs["measure_9b"] == ["hala_9b"]
+    assert places.words(hala.stage("sft_9b"))[0][-1] == "--dry-run"  # the settings, for whoever trains it
     (run, _) = places.words(hala.stage("corpus"))
     assert run[run.index("--reuse") + 1] == "data/bilingual/teacher"
 

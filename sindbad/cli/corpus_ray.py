@@ -33,5 +33,6 @@ def run_on_ray(
     ray.init(address=address or None, ignore_reinit_error=True)
     rows = [{"worker": n, "url": url, "round": round_number, "storage": storage} for n in range(workers)]
     tasks = ray.data.from_items(rows, override_num_blocks=workers)
-    found: list[dict[str, Any]] = tasks.map(one_worker, num_cpus=cpus, max_retries=-1).take_all()
+    # A task that dies with its process is started again, without end: Ray Data's own default for tasks.
+    found: list[dict[str, Any]] = tasks.map(one_worker, num_cpus=cpus).take_all()
     return found

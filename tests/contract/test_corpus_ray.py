@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
+import signal
+import threading
+import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,8 +61,13 @@ def stopped() -> Iterator[None]:
 @pytest.mark.skipif(not RAY, reason="ray is not installed here: workers on Ray are not shown by this run")
 @pytest.mark.usefixtures("stopped")
 def test_two_tasks_on_ray_do_a_planned_round(tmp_path: Path) -> None:
+    from ray.util.annotations import RayDeprecationWarning
+
     job = plan(tmp_path)
-    done = CliRunner().invoke(app, ["corpus", "ray", job, "--workers", "2"])
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        done = CliRunner().invoke(app, ["corpus", "ray", job, "--workers", "2"])
+    assert [str(one.message) for one in told if issubclass(one.category, RayDeprecationWarning)] == []
     assert done.exit_code == 0, (done.output, done.exception)
     lines = [line for line in done.output.splitlines() if line.startswith("worker ")]
     assert len(lines) == 2
@@ -64,3 +75,31 @@ def test_two_tasks_on_ray_do_a_planned_round(tmp_path: Path) -> None:
     found = report(Job.open(JobStore(job)))
     assert found.kept + sum(found.dropped.values()) == 8
     assert found.kept > 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not RAY, reason="ray is not installed here: a killed worker on Ray is not shown by this run")
+@pytest.mark.usefixtures("stopped")
+def test_a_worker_on_ray_that_is_killed_is_started_again(tmp_path: Path) -> None:
+    job, killed = plan(tmp_path), list[int]()
+    killer = threading.Thread(target=kill_the_first_holder, args=(Path(job), killed))
+    killer.start()
+    done = CliRunner().invoke(app, ["corpus", "ray", job, "--workers", "1"])
+    killer.join()
+    assert len(killed) == 1
+    assert done.exit_code == 0, (done.output, done.exception)
+    found = report(Job.open(JobStore(job)))
+    assert found.kept + sum(found.dropped.values()) == 8
+    assert "not_attempted" not in found.dropped
+
+
+def kill_the_first_holder(job: Path, killed: list[int]) -> None:
+    """End the process that holds a shard, as soon as one does."""
+    ends = time.monotonic() + 120
+    while time.monotonic() < ends:
+        for lease in job.glob("leases/0001-*/000001"):
+            holder = json.loads(lease.read_text("utf-8"))
+            os.kill(holder["pid"], signal.SIGKILL)
+            killed.append(holder["pid"])
+            return
+        time.sleep(0.01)

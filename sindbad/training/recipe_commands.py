@@ -157,8 +157,8 @@ class Places:
                 yield ("evaluate", "harness", benchmark, "--with", stage.harness, "--model", model, *json)
         if stage.translation:
             both = [word for _, model in models for word in ("--model", model)]
-            asked = ("--prompt", _prompt(self.recipe), "--json", str(figures / "translation.json"))
-            yield ("evaluate", "translation", self.path(stage.translation), *both, *asked)
+            json = ("--json", str(figures / "translation.json"))
+            yield ("evaluate", "translation", self.path(stage.translation), *both, *_asked(self.recipe), *json)
 
 
 def commands(recipe: Recipe, file: Path, stage: Stage, *, out: Path | None = None) -> list[str]:
@@ -228,10 +228,13 @@ def _judge(stage: BilingualStage) -> Words:
     return ("--judge-model", stage.judge) if Path(stage.judge).is_dir() else ("--judge", JUDGE)
 
 
-def _prompt(recipe: Recipe) -> str:
-    """How the recipe's translator is asked: as its supervision is written."""
-    styles = [stage.pairs.style.value for stage in recipe.stages if isinstance(stage, BilingualStage)]
-    return styles[-1] if styles else "light"
+def _asked(recipe: Recipe) -> Words:
+    """How the recipe's translator is asked: in the prompt and the direction of its supervision."""
+    pairs = next((stage.pairs for stage in reversed(recipe.stages) if isinstance(stage, BilingualStage)), None)
+    if pairs is None:
+        return ("--prompt", "light")
+    columns = ("--source-column", pairs.source, "--target-column", pairs.target)
+    return ("--prompt", pairs.style.value, *(columns if (pairs.source, pairs.target) != ("en", "ar") else ()))
 
 
 def _licence(recipe: Recipe) -> str:

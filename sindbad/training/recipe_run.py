@@ -6,7 +6,7 @@ words (but for where something is served, on what device, by how many workers), 
 and that no stage makes, and the digests of the stages that it reads from. So a changed stage runs again with all that
 depends on it, and nothing else does. A stage that was stopped runs its unfinished commands again, which go on by
 themselves (corpus jobs, pairs, sft); where its digest changed meanwhile, its checkpoints are moved aside, because they
-are another training's. Files above 64 MiB are told apart by size and time, not by content. One run a folder.
+are another training's. Of files above 64 MiB the size and some samples count, not the whole. One run a folder.
 
 Not covered: stages that need running services (grpo, evaluate); those are refused before anything starts.
 """
@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,6 +46,7 @@ WHERE: Final = frozenset({
 FLAGS: Final = frozenset({"--retry", "--no-retry"})
 """The same without a value."""
 LARGE: Final = 64 << 20
+SAMPLE: Final = 1 << 20
 _FORMAT: Final = 1
 
 Execute = Callable[[Words, Path], None]
@@ -318,7 +320,8 @@ def select(recipe: Recipe, begin: str | None, only: Sequence[str]) -> list[str]:
 
 
 def fingerprint(text: str) -> str:
-    """Of a file's or a folder's content; "absent" where there is none. Large files count by size and time."""
+    """Of a file's or a folder's content; "absent" where there is none. Large files count by size and samples: their
+    time would make a copied folder another one, and cost a training."""
     path = _found(text)
     if path is None:
         return "absent"
@@ -329,8 +332,14 @@ def fingerprint(text: str) -> str:
 def _content(file: Path) -> str:
     from sindbad.weights.manifest import file_sha256
 
-    about = file.stat()
-    return f"{about.st_size} {about.st_mtime_ns}" if about.st_size > LARGE else file_sha256(file)
+    if (size := file.stat().st_size) <= LARGE:
+        return file_sha256(file)
+    with file.open("rb") as opened:
+        found = [str(size)]
+        for start in (0, (size - SAMPLE) // 2, size - SAMPLE):
+            opened.seek(start)
+            found.append(sha256(opened.read(SAMPLE)).hexdigest())
+    return " ".join(found)
 
 
 def _found(text: str) -> Path | None:

@@ -36,12 +36,12 @@ def answer(prompt: str) -> str:
 
 
 @contextmanager
-def running(out: Path, *more: str, recipe: Path = RECIPE) -> Iterator[subprocess.Popen[str]]:
+def running(out: Path, *more: str, recipe: Path = RECIPE, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """The command, from the repository's root, as in a shell of its own."""
     command = [sys.executable, "-m", "sindbad.cli.main", "recipe", str(recipe), "--run", "--out", str(out), *more]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    known = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
     process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=ROOT, env=known, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     try:
         yield process
@@ -149,6 +149,23 @@ def _check_again(out: Path, words: tuple[str, ...], folder: Path) -> None:
     said = ran(out, *[word.replace("--judge http", "--judge https") for word in words], recipe=changed)
     begun = {name for name, what in states(said).items() if not what.startswith("finished before")}
     assert begun == {"merged", "measure_merged"}
+
+
+def test_a_harness_that_is_not_installed_is_named_with_what_installs_it(tmp_path: Path) -> None:
+    recipe = tmp_path / "measured.yaml"
+    model = "sindbad/demo/models/base-agent"
+    stage = f"{{kind: measure, name: measured, model: {model}, harness: lighteval, benchmarks: [arabic_exams]}}"
+    recipe.write_text(f"{{name: m, source: none, stages: [{stage}]}}", "utf-8")
+    nowhere = {"SINDBAD_LIGHTEVAL_PYTHON": str(tmp_path / "no-python")}
+    with running(tmp_path / "run", recipe=recipe, **nowhere) as process:
+        said, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    first, last = said.splitlines()[0], said[said.index("sindbad: [1/1] measured") :]
+    assert "measured will need this" in first
+    assert "run scripts/install.sh lighteval" in first
+    assert "run scripts/install.sh lighteval" in last
+    assert "recipe/measured.log" in last
+    assert f"when it is mended: sindbad recipe {recipe} --run --out {tmp_path / 'run'}" in last
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

@@ -5,6 +5,7 @@ The commands are played here; that the real ones do the same is held by tests/e2
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from sindbad.cli.main import app
 from sindbad.errors import EngineFailure, InvalidInput, NotFound, Overloaded
 from sindbad.training.recipe import load_recipe
 from sindbad.training.recipe_commands import Places, Words, parse_added, with_added
-from sindbad.training.recipe_run import Outcome, RecipeRun, State, select
+from sindbad.training.recipe_run import LARGE, Outcome, RecipeRun, State, fingerprint, select
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 NAMES = ["teacher", "bilingual", "translator", "corpus", "tuned", "merged", "measured"]
@@ -253,6 +254,34 @@ def test_added_words_take_the_place_of_the_recipes_own() -> None:
     assert with_added(words, served) == ("corpus", "pairs", "out", *served)
     assert with_added(words, ("--judge-model", "folder")) == (*words[:5], "--judge-model", "folder")
     assert with_added(words, ("--model", "there"))[3:] == ("--judge", "http://JUDGE:8000/v1", "--model", "there")
+
+
+def test_a_large_file_counts_by_size_and_samples_and_not_by_its_time(tmp_path: Path) -> None:
+    file = tmp_path / "weights"
+    with file.open("wb") as opened:
+        opened.truncate(LARGE + 1)  # sparse: no disk, no time
+    before = fingerprint(str(file))
+    os.utime(file, (1, 1))
+    assert fingerprint(str(file)) == before
+    with file.open("r+b") as opened:
+        opened.seek(LARGE)
+        opened.write(b"x")
+    changed = fingerprint(str(file))
+    with file.open("r+b") as opened:
+        opened.truncate(LARGE + 2)
+    assert len({before, changed, fingerprint(str(file)), fingerprint(str(tmp_path / "none"))}) == 4
+
+
+def test_a_translator_is_measured_in_the_prompt_and_the_direction_of_its_supervision(here: Here) -> None:
+    def asked(**pairs: Any) -> Words:
+        rows = {"sources": ["messages=rows.jsonl@mit"], "rows": 2, **pairs.pop("rows", {})}
+        here.write(bilingual={"pairs": {"teacher": rows, **pairs}})
+        return here.places().words(load_recipe(here.file).stage("measured"))[0]
+
+    assert "--source-column" not in asked()
+    words = asked(style="teacher", source="fr", target="ar", rows={"source": "fr"})
+    assert words[words.index("--prompt") + 1] == "teacher"
+    assert words[words.index("--source-column") + 1] == "fr"
 
 
 def test_a_missing_harness_names_what_installs_it_before_the_days_of_work_and_loses_none(

@@ -6,12 +6,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-import grpc.aio
-
 from sindbad.clients.channel import ChannelSettings
 from sindbad.clients.replicas import Attempts, Backoff, Replica
 from sindbad.clients.service import ServiceClient
-from sindbad.clients.status import from_rpc_error
 from sindbad.engines.protocol import FinishReason, SamplingParams, TokenChunk
 from sindbad.errors import InvalidInput, Unavailable
 from sindbad.v1 import policy_pb2, policy_pb2_grpc
@@ -113,29 +110,19 @@ class PolicyClient(ServiceClient):
         self, replica: Replica, attempts: Attempts, progress: _Progress, min_version: int
     ) -> AsyncGenerator[TokenChunk, None]:
         """Chunks of one attempt; ends early, after noting the failure, where another replica should go on."""
-        with self.using(replica):
-            call = self.method(replica, "Generate")(
-                progress.request(min_version), timeout=self.remaining(attempts), metadata=self.metadata()
-            )
-            try:
-                async for message in call:
-                    chunk = from_proto(message)
-                    given_up = chunk.finish_reason is FinishReason.CANCELLED
-                    if given_up:
-                        chunk = replace(chunk, finish_reason=None)
-                    progress.accept(chunk)
-                    yield chunk
-                    if given_up:
-                        raise Unavailable(f"{replica.address} gave the generation up; another replica goes on")
-                if not progress.finished:
-                    raise Unavailable(f"{replica.address} ended the stream before the generation had ended")
-                self.replicas.answered(replica)
-            except grpc.aio.AioRpcError as error:
-                self.note(attempts, replica, from_rpc_error(error))
-            except Unavailable as error:
-                self.note(attempts, replica, error)
-            finally:
-                call.cancel()
+        request = progress.request(min_version)
+        async with self.streaming(replica, attempts, "Generate", request) as call:
+            async for message in call:
+                chunk = from_proto(message)
+                given_up = chunk.finish_reason is FinishReason.CANCELLED
+                if given_up:
+                    chunk = replace(chunk, finish_reason=None)
+                progress.accept(chunk)
+                yield chunk
+                if given_up:
+                    raise Unavailable(f"{replica.address} gave the generation up; another replica goes on")
+            if not progress.finished:
+                raise Unavailable(f"{replica.address} ended the stream before the generation had ended")
 
 
 def check_request(prompt_ids: Sequence[int], sampling: SamplingParams) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Self
 
 import grpc
@@ -100,6 +100,25 @@ class ServiceClient:
     def method(self, replica: Replica, name: str) -> Any:
         """A stub's method."""
         return getattr(self._stubs[replica.index], name)
+
+    @asynccontextmanager
+    async def streaming(self, replica: Replica, attempts: Attempts, method: str, request: Any) -> AsyncIterator[Any]:
+        """One attempt at a streaming method; the call is cancelled at the end.
+
+        A call that fails, or whose reader raises Unavailable because it ended early, is noted: the body is left, and
+        another replica should go on. Raises SindbadError where the failure is final.
+        """
+        with self.using(replica):
+            call = self.method(replica, method)(request, timeout=self.remaining(attempts), metadata=self.metadata())
+            try:
+                yield call
+                self.replicas.answered(replica)
+            except grpc.aio.AioRpcError as error:
+                self.note(attempts, replica, from_rpc_error(error))
+            except Unavailable as error:
+                self.note(attempts, replica, error)
+            finally:
+                call.cancel()
 
     @contextmanager
     def using(self, replica: Replica) -> Iterator[None]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from itertools import groupby
 
-import grpc.aio
+import grpc
 
 from sindbad.clients.channel import ChannelSettings
 from sindbad.clients.service import ServiceClient
-from sindbad.clients.status import from_rpc_error
 from sindbad.clients.translation_messages import description_of, items_message, outcome_of, pair_of
 from sindbad.errors import NotFound, SindbadError, Unavailable
 from sindbad.translation.glossary import Glossary
@@ -93,27 +92,16 @@ class TranslatorClient(ServiceClient):
             replica = await self.next_replica(attempts)
             asked = list(waiting)
             message = translator_pb2.StreamItemsRequest(request=items_message([requests[index] for index in asked]))
-            with self.using(replica):
-                call = self.method(replica, "StreamItems")(
-                    message, timeout=self.remaining(attempts), metadata=self.metadata()
-                )
-                try:
-                    async for event in call:
-                        index = asked[event.item]
-                        if event.WhichOneof("event") == "segment":
-                            yield index, pair_of(event.segment)
-                        else:
-                            waiting.remove(index)
-                            yield index, outcome_of(event.outcome)
-                    if waiting:
-                        raise Unavailable(f"{replica.address} ended the stream before every item had an outcome")
-                    self.replicas.answered(replica)
-                except grpc.aio.AioRpcError as error:
-                    self.note(attempts, replica, from_rpc_error(error))
-                except Unavailable as error:
-                    self.note(attempts, replica, error)
-                finally:
-                    call.cancel()
+            async with self.streaming(replica, attempts, "StreamItems", message) as call:
+                async for event in call:
+                    index = asked[event.item]
+                    if event.WhichOneof("event") == "segment":
+                        yield index, pair_of(event.segment)
+                    else:
+                        waiting.remove(index)
+                        yield index, outcome_of(event.outcome)
+                if waiting:
+                    raise Unavailable(f"{replica.address} ended the stream before every item had an outcome")
 
 
 def _alike(request: TranslationRequest) -> tuple[str, str, float, int]:

@@ -8,13 +8,12 @@ its file must not be the test set: the chosen figure is optimistic on the data t
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from sindbad.atomic import check_replaceable, replace_dir, write_json
+from sindbad.atomic import check_replaceable, new_dir, replace_dir, write_json
 from sindbad.errors import InvalidInput
 from sindbad.training.configuration import MergeConfig
 from sindbad.training.examples import Conversation, read_conversations, read_pairs
@@ -68,6 +67,13 @@ class GreedyChrf:
         return {"chrf": scores.chrf, "bleu": scores.bleu}
 
 
+_KINDS: Mapping[str, tuple[Callable[[Path], Iterable[Any]], Callable[[tuple[Any, ...]], Measure]]] = {
+    "loss": (read_conversations, HeldOutLoss),
+    "chrf": (read_pairs, GreedyChrf),
+}
+"""Name -> what reads its file, and what measures by that."""
+
+
 @dataclass(frozen=True, slots=True)
 class SweepRow:
     """One t with its figures (``measure.figure`` -> value) and how many tensors went by SLERP."""
@@ -93,20 +99,15 @@ class Sweep:
 def parse_measure(text: str, *, first: int | None = None) -> Measure:
     """``loss:FILE`` or ``chrf:FILE``. Raises InvalidInput for anything else and for an empty file."""
     kind, _, file = text.partition(":")
-    if kind not in ("loss", "chrf") or not file:
+    if kind not in _KINDS or not file:
         raise InvalidInput(f"{text!r} is no evaluation; give loss:FILE or chrf:FILE (JSONL of prompt and completion)")
     if not Path(file).is_file():
         raise InvalidInput(f"there is no file {file}")
-    measure: HeldOutLoss | GreedyChrf
-    if kind == "loss":
-        measure = HeldOutLoss(conversations := tuple(read_conversations(Path(file)))[:first])
-        empty = not conversations
-    else:
-        measure = GreedyChrf(pairs := tuple(read_pairs(Path(file)))[:first])
-        empty = not pairs
-    if empty:
+    read, measure = _KINDS[kind]
+    items = tuple(read(Path(file)))[:first]
+    if not items:
         raise InvalidInput(f"{file} holds no pair")
-    return measure
+    return measure(items)
 
 
 def sweep_merge(
@@ -123,10 +124,8 @@ def sweep_merge(
     if not values or not measures or any(not 0 <= t <= 1 for t in values):
         raise InvalidInput("a sweep needs values of t between 0 and 1 and at least one evaluation")
     check_replaceable(target, "config.json", inputs=[base, tuned])
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     rows: list[SweepRow] = []
-    try:
+    with new_dir(target) as work:
         for t in dict.fromkeys(float(value) for value in values):
             made = merge_folders(base, tuned, work / "candidate", config.model_copy(update={"t": t}))
             figures = {f"{m.name}.{key}": value for m in measures for key, value in m(work / "candidate").items()}
@@ -135,11 +134,12 @@ def sweep_merge(
                 replace_dir(work / "candidate", work / "best")
             if on_row is not None:
                 on_row(rows[-1])
+        shutil.rmtree(work / "candidate", ignore_errors=True)
+        for item in (work / "best").iterdir():
+            item.rename(work / item.name)
+        (work / "best").rmdir()
         found = Sweep(tuple(rows), next(iter(rows[0].figures)), _best(rows, measures[0]).t)
-        write_json(work / "best" / SWEEP_FILE, found.to_record())
-        replace_dir(work / "best", target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        write_json(work / SWEEP_FILE, found.to_record())
     return found
 
 

@@ -194,6 +194,39 @@ def test_a_sweep_measures_every_t_and_writes_the_best_one(tmp_path: Path) -> Non
     assert "best by chrf.chrf: t = 1" in done.output
 
 
+class Distance:
+    """Measures without a model: the sweep's first t is the best."""
+
+    name, higher_is_better = "n", False
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, folder: Path) -> dict[str, float]:
+        self.asked += 1
+        return {"asked": float(self.asked)}
+
+
+def test_what_a_killed_sweep_left_behind_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    save(tmp_path / "base", 0)
+    save(tmp_path / "tuned", 1, move=0.05)
+
+    def sweep(values: list[float], on_row: Any = None) -> None:
+        sweep_merge(tmp_path / "base", tmp_path / "tuned", tmp_path / "out" / "merged", values, [Distance()],
+                    MergeConfig(), on_row=on_row)  # fmt: skip
+
+    half: list[Path] = []
+    sweep([0.5], lambda row: half.extend((tmp_path / "out").iterdir()))
+    (left,) = half  # as it is when a kill comes
+    merged = {path.name for path in (tmp_path / "out" / "merged").iterdir()}
+    assert merged >= {"model.safetensors", "config.json", REPORT_FILE, "merge_sweep.json"}
+    assert not merged & {"best", "candidate"}
+    shutil.copytree(tmp_path / "out" / "merged", left / "best")
+    sweep([0.25, 0.75])
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["merged"]
+    assert merged_with(tmp_path / "out" / "merged").t == 0.25
+
+
 def test_a_sweep_asks_for_values_and_a_known_evaluation(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="loss:FILE or chrf:FILE"):
         parse_measure("bleu:x")

@@ -36,22 +36,22 @@ def test_a_published_recipe_resolves_and_its_dump_resolves_to_the_same(name: str
 
 def test_the_papers_numbers_are_in_the_recipes() -> None:
     resum = load_recipe(RECIPES / "resum.yaml")
-    learner = resum.stage("resum_grpo")
-    assert learner.grpo.advantage == PRESETS["resum"]  # type: ignore[union-attr]
-    assert learner.grpo.rollout.groups * learner.grpo.rollout.group_size == 512  # type: ignore[union-attr]
-    assert learner.agent.max_tool_calls == 60  # type: ignore[union-attr]
-    assert not learner.agent.trigger_fires(28_591)  # type: ignore[union-attr]
-    assert learner.agent.trigger_fires(28_592)  # type: ignore[union-attr]
+    learner = resum.only("grpo", "resum_grpo")
+    assert learner.grpo.advantage == PRESETS["resum"]
+    assert learner.grpo.rollout.groups * learner.grpo.rollout.group_size == 512
+    assert learner.agent.max_tool_calls == 60
+    assert not learner.agent.trigger_fires(28_591)
+    assert learner.agent.trigger_fires(28_592)
     baseline = load_recipe(RECIPES / "resum_grpo_baseline.yaml")
-    plain = baseline.stage("grpo")
-    assert plain.grpo == learner.grpo  # type: ignore[union-attr]
-    assert (plain.model, plain.questions) == (learner.model, learner.questions)  # type: ignore[union-attr]
+    plain = baseline.only("grpo", None)
+    assert plain.grpo == learner.grpo
+    assert (plain.model, plain.questions) == (learner.model, learner.questions)
     tested = [stage.agent.paradigm.value for stage in baseline.stages if stage.kind == "evaluate"]
     assert tested == ["react", "resum"]
     sailor = load_recipe(RECIPES / "websailor_v2.yaml")
     for name in ("rl_sim", "rl_live"):
-        assert sailor.stage(name).grpo.advantage == PRESETS["websailor_v2"]  # type: ignore[union-attr]
-        assert sailor.stage(name).grpo.max_staleness == 0  # type: ignore[union-attr]
+        assert sailor.only("grpo", name).grpo.advantage == PRESETS["websailor_v2"]
+        assert sailor.only("grpo", name).grpo.max_staleness == 0
     hala = load_recipe(RECIPES / "hala.yaml")
     merges = {stage.name: stage for stage in hala.stages if stage.kind == "merge"}
     assert set(merges) == {f"hala_{size}" for size in ("350m", "700m", "1200m", "9b")}
@@ -128,7 +128,7 @@ def test_halas_supervision_has_the_papers_sizes_and_they_add_up() -> None:
 
 def test_what_one_stage_makes_is_what_the_next_one_reads() -> None:
     hala = load_recipe(RECIPES / "hala.yaml")
-    assert hala.stage("translator").data == f"{hala.only('bilingual', None).out}/pairs.jsonl"  # type: ignore[union-attr]
+    assert hala.only("sft", "translator").data == f"{hala.only('bilingual', None).out}/pairs.jsonl"
     tuned = {one.data for one in hala.stages if one.kind == "sft" and one.name != "translator"}
     assert tuned == {f"{hala.only('corpus', None).out}/dataset"}
 

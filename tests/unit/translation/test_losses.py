@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 
@@ -13,6 +14,7 @@ from sindbad.translation.scan import find_spans
 from sindbad.translation.segments import split
 from sindbad.translation.sentinels import SENTINEL
 from sindbad.translation.spans import FORMAL_KINDS, SpanKind, mask, mask_part, restore, verify
+from sindbad.translation.speakers import Prompt
 from sindbad.translation.translator import Translator, TranslatorSettings
 from tests.unit.translation.documents import pseudo_arabic
 from tests.unit.translation.scripted import Scripted, tokenizer
@@ -30,8 +32,8 @@ def careless(text: str, attempt: object = None) -> str:
     )
 
 
-async def instructed(text: str, answer: object = careless) -> Translation:
-    return await Translator(settings=INSTRUCT, speaker=Speaking(answer)).translate(TranslationRequest.document(text))  # type: ignore[arg-type]
+async def instructed(text: str, answer: Callable[[str, Prompt], str] = careless) -> Translation:
+    return await Translator(settings=INSTRUCT, speaker=Speaking(answer)).translate(TranslationRequest.document(text))
 
 
 TABLE = "| op | what |\n|---|---|\n| `x|y` | either one |\n| `x\\|y` | one more |\n| ``a`|b`` | the last |"

@@ -143,12 +143,22 @@ def _check_results(out: Path) -> None:
 
 
 def _check_again(out: Path, words: tuple[str, ...], folder: Path) -> None:
-    """A changed merge: nothing before it is done again, and the judge's address decides nothing."""
+    """A changed merge: it and its measure run again, nothing before; and the judge's address decides nothing."""
     changed = folder / "changed.yaml"
-    changed.write_text(RECIPE.read_text("utf-8").replace("merge: {t: 0.5}", "merge: {t: 0.25}"), "utf-8")
-    said = ran(out, *[word.replace("--judge http", "--judge https") for word in words], recipe=changed)
-    begun = {name for name, what in states(said).items() if not what.startswith("finished before")}
-    assert begun == {"merged", "measure_merged"}
+    changed.write_text(RECIPE.read_text("utf-8").replace("merge: {t: 0.5}", "merge: {t: 0.125}"), "utf-8")
+    moved = [word.replace("--judge http", "--judge https") for word in words]
+    said = ""
+    with running(out, *moved, recipe=changed) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said += line
+            if line.startswith("[8/8]"):  # it begins: that it ends well was seen before
+                process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 130
+    begun = {name: what for name, what in states(said).items() if not what.startswith("finished before")}
+    assert list(begun) == ["merged", "measure_merged"]
+    assert all(what.startswith("runs again, it or what it reads has changed") for what in begun.values())
+    assert json.loads((out / "merged" / "merge_report.json").read_text("utf-8"))["t"] == 0.125
 
 
 def test_a_harness_that_is_not_installed_is_named_with_what_installs_it(tmp_path: Path) -> None:

@@ -257,20 +257,25 @@ class RecipeRun:
 
     def _tell_missing(self) -> None:
         """What a later stage will ask for and is not here: to be got while the others run."""
-        stages = [self.places.recipe.stage(name) for name in self.chosen]
-        for stage in (one for one in stages if not _Stamp.read(self._stamp(one.name)).finished):
-            words = [word for command in self.places.words(stage) for word in command]
-            for text in self.places.read(stage):
-                if text in words and _found(text) is None:
-                    self._say(f"not on this machine yet: {text}, for {stage.name}")
-            if isinstance(stage, MeasureStage) and stage.benchmarks:
-                from sindbad.evaluation.harness.benchmarks import Harness
-                from sindbad.evaluation.harness.environment import find_python
+        missing: dict[str, list[str]] = {}
+        for stage in map(self.places.recipe.stage, self.chosen):
+            if not _Stamp.read(self._stamp(stage.name)).finished:
+                for what in self._missing(stage):
+                    missing.setdefault(what, []).append(stage.name)
+        for what, stages in missing.items():
+            self._say(f"not on this machine yet: {what}; for {', '.join(stages)}")
 
-                try:
-                    find_python(Harness(stage.harness))
-                except NotFound as error:
-                    self._say(f"{stage.name} will need this: {error.message}")
+    def _missing(self, stage: Stage) -> Iterator[str]:
+        words = [word for command in self.places.words(stage) for word in command]
+        yield from (text for text in self.places.read(stage) if text in words and _found(text) is None)
+        if isinstance(stage, MeasureStage) and stage.benchmarks:
+            from sindbad.evaluation.harness.benchmarks import Harness
+            from sindbad.evaluation.harness.environment import find_python
+
+            try:
+                find_python(Harness(stage.harness))
+            except NotFound as error:
+                yield error.message
 
     # -- digests ---------------------------------------------------------------------------------------------------
 

@@ -31,7 +31,9 @@ WHERE r.row NOT IN (SELECT row FROM attempts WHERE stage = 'plan' AND judging = 
 _DROPPED = """
 SELECT reason, count(*) AS n FROM attempts WHERE stage = 'plan' AND judging = ? GROUP BY 1
 UNION ALL
-SELECT coalesce(f.reason, 'not_attempted') AS reason, count(*) AS n FROM rows r LEFT JOIN final f USING (key)
+SELECT coalesce(f.reason, CASE WHEN key IN (SELECT key FROM attempts WHERE reason = 'unjudged') THEN 'unjudged'
+                               ELSE 'not_attempted' END) AS reason, count(*) AS n
+FROM rows r LEFT JOIN final f USING (key)
 WHERE (f.key IS NULL OR NOT f.accepted)
   AND r.row NOT IN (SELECT row FROM attempts WHERE stage = 'plan' AND judging = ?) GROUP BY 1
 ORDER BY n DESC, reason

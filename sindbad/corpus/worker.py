@@ -9,7 +9,8 @@ worker, because an engine that died does not come back by being asked again.
 
 A row on which an examiner has no verdict waits, unwritten, for what the examiner says of the next ones: a verdict, or
 the end of the rows, makes it the rejection that it is; ``silent_rows`` in succession end the worker, and leave them
-unjudged. So does whatever else interrupts a judgement, short of a kill: a translation that is there is not lost.
+unjudged. So does whatever else interrupts a judgement, short of a kill (which loses what waits, too): a translation
+that is there is not lost.
 """
 
 from __future__ import annotations

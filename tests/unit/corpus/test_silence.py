@@ -20,7 +20,7 @@ from sindbad.corpus.job import Job, local_store
 from sindbad.corpus.leases import Lease
 from sindbad.corpus.records import InstructionRecord
 from sindbad.corpus.silence import NO_VERDICTS, SILENT_EXIT, SILENT_ROWS
-from sindbad.corpus.translate import kept, translate_corpus
+from sindbad.corpus.translate import kept, report, translate_corpus
 from sindbad.corpus.translators import Outcome
 from sindbad.corpus.worker import Tally, Worker, WorkerSettings, prepare
 from sindbad.errors import EngineFailure, InvalidInput
@@ -109,12 +109,23 @@ async def test_an_examiner_without_any_verdict_ends_the_worker_and_no_row_is_rej
     assert "worker.silent_rows" in failure.value.message
     assert counts(one) == {}
     assert len(model.asked) == 5
+    assert report(one).dropped == {"not_attempted": len(ROWS) - 5, "unjudged": 5}
     with one.ledger() as ledger:
         (attempt,) = ledger.why(model.asked[0])
     assert next(explanation([attempt])).endswith("NOT JUDGED YET (" + examiner.name + " had no verdict)")
     good = judge(lambda n: "accept")
     assert await run(one, good, model=model) == {"": len(ROWS)}  # the same round: nothing waits for another
     assert len(one.rounds()) == 1
+    assert sorted(model.asked) == sorted(row.record_id for row in ROWS)
+
+
+async def test_another_examiner_judges_what_the_silent_one_left_and_nothing_is_translated_again(tmp_path: Path) -> None:
+    model = Perfect()
+    for _ in range(2):
+        with pytest.raises(EngineFailure):
+            await run(job(local_store(tmp_path), examiners=("judge:wrong",)), judge(lambda n: "?"), model=model)
+    right = job(local_store(tmp_path), examiners=("judge:right",))
+    assert await run(right, judge(lambda n: "accept"), model=model) == {"": len(ROWS)}
     assert sorted(model.asked) == sorted(row.record_id for row in ROWS)
 
 

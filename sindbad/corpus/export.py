@@ -189,8 +189,8 @@ def _held(job: Job, contents: Contents) -> str:
     """What other jobs translated of it."""
     others = job.spec.source.get(HELD, ())
     found = [
-        f"- {contents.translators[one['translator']]:,} rows by `{one['translator']}` ({one['licence']}): translated for "
-        "another job, taken over, judged by the same filters"
+        f"- {contents.translators[one['translator']]:,} rows by `{one['translator']}` ({one['licence']}): translated "
+        "for another job, taken over, judged by the same filters"
         for one in others
         if contents.translators[one["translator"]]
     ]

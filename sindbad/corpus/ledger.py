@@ -10,7 +10,7 @@ they lie (a disk, S3, memory) in bounded memory. Views for queries:
 
 from __future__ import annotations
 
-import json
+import glob
 import math
 import tempfile
 import time
@@ -211,9 +211,8 @@ class Ledger:
         import duckdb
 
         for attempt in range(3):
-            connection = self._refreshed()
             try:
-                return ask(connection)
+                return ask(self._refreshed())
             except duckdb.IOException as error:
                 if attempt == 2:
                     raise Corrupt(f"{self.store.url} cannot be read: {error}") from error
@@ -291,8 +290,10 @@ class Ledger:
     def _view(self, name: str, files: Sequence[str], empty: Any) -> None:
         assert self._connection is not None
         if files:
-            listed = json.dumps(list(files)).replace("'", "''").replace('"', "'")
-            source = f"read_parquet({listed}, filename = true, file_row_number = true)"
+            # On a disk DuckDB tries a path as it is before it takes it for a pattern; elsewhere it does not.
+            paths = files if self.store.local else map(glob.escape, files)
+            listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+            source = f"read_parquet([{listed}], filename = true, file_row_number = true)"
             self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {source}")
         else:
             self._connection.register(f"{name}_empty", empty.empty_table())

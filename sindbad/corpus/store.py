@@ -8,6 +8,7 @@ because object stores cannot. Listings are never cached: another node may have w
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 from pathlib import Path
 from typing import Any
@@ -99,9 +100,9 @@ class JobStore:
             self.fs.rm_file(self.path(name))
 
     def glob(self, pattern: str) -> list[str]:
-        """Addresses of the objects that match, sorted."""
+        """Addresses of the objects that match, sorted. Only ``pattern`` is one: the job's folder may hold a "[1]"."""
         self.fs.invalidate_cache()
-        found = sorted(str(path) for path in self.fs.glob(self.path(pattern)))
+        found = sorted(str(path) for path in self.fs.glob(f"{glob.escape(self.root)}/{pattern}"))
         return found if self.local else [str(self.fs.unstrip_protocol(path)) for path in found]
 
 

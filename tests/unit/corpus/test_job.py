@@ -328,6 +328,18 @@ async def test_the_ledger_can_be_asked_in_sql_and_refuses_nonsense(tmp_path: Pat
             ledger.query("SELECT nothing FROM nowhere")
 
 
+async def test_a_file_that_goes_while_the_ledger_is_opened_is_looked_for_where_it_went(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = job(local_store(tmp_path))
+    await translate_corpus(one, records(4), Perfect(), settings=FAST)
+    with one.ledger() as ledger:
+        there = ledger.files()
+        listed = iter([[str(tmp_path / "sealed_meanwhile.parquet")], there])
+        monkeypatch.setattr(ledger, "files", lambda: next(listed))
+        assert ledger.rows("SELECT count(*) AS n FROM attempts") == [{"n": 4}]
+
+
 def test_a_folder_without_a_job_is_told(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="holds no job"):
         Job.open(local_store(tmp_path))

@@ -65,6 +65,18 @@ def test_memory_keeps_the_promises() -> None:
     assert not store.create("x", b"2")
 
 
+NAMES = ("ترجمة", "données", "orca[1]", "it's", "50%*?", 'a "b" c')
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("protocol", ["", "memory://"])
+async def test_a_job_lies_in_a_folder_of_any_name(tmp_path: Path, protocol: str, name: str) -> None:
+    opened = job(JobStore(f"memory://{name}/job" if protocol else tmp_path / name))
+    found = await translate_corpus(opened, records(3), Perfect(), settings=FAST)
+    assert (found.records, found.kept) == (3, 3)
+    assert [one.original.provenance.source_id for one in kept(opened)] == ["0", "1", "2"]
+
+
 @pytest.mark.slow
 def test_s3_keeps_the_promises(s3: JobStore) -> None:
     exercise(JobStore(f"{s3.url}-promises", s3.options))

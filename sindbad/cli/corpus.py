@@ -434,14 +434,14 @@ def _run(
     import asyncio
     import json
 
-    from sindbad.corpus.job import Job
+    from sindbad.corpus.job import BEGUN, Job
     from sindbad.corpus.sources import Reading, SourceRequest, read_sources
     from sindbad.corpus.terms import glossary_of
     from sindbad.corpus.translate import report
     from sindbad.corpus.worker import prepare
 
     opened, reading = Job(store, spec), Reading()
-    store.write("job.json", json.dumps(again, ensure_ascii=False).encode())
+    store.write(BEGUN, json.dumps({**again, "spec": spec.spec_id}, ensure_ascii=False).encode())
     requests = [SourceRequest.parse(text, again["limit"], spec.identity.source) for text in again["sources"]]
     current = asyncio.run(
         prepare(
@@ -479,6 +479,7 @@ async def join(url: str, round_number: int, storage: str) -> Tally:
     found = [one for one in opened.rounds() if one.number == round_number or not round_number]
     if not found:
         raise NotFound(f"{url} has no round {round_number}")
+    opened = Job.open(store, found[-1].spec)  # a later beginning may have found nothing missing
     began = store.read_json("job.json")
     connection = _connected_before(began)
     if not began.get("as_begun"):

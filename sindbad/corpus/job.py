@@ -2,6 +2,7 @@
 
 ::
 
+    job.json                          how a command last began it: replaced whenever one does
     specs/<spec>.json                 identity, filters, duplicates, source          immutable
     glossaries/<digest>.json          the terms of a spec's glossary                 immutable
     plans/<plan>/rows/00000.parquet   every row of the source, in its order, with its content address
@@ -12,9 +13,10 @@
     parts/0001/00000/000002-0005….parquet   attempts, in batches
     ledger/0001/00000.parquet         a finished shard's attempts; its existence is the seal (its parts may go now)
 
-Invariants: every object but a lease is written once and never changed; a plan, a round and a seal come into being by
-an exclusive creation, so that two workers who race agree on one; a row asked for in a round has at least one attempt
-in its shard when that is sealed. A worker may die between any two writes: what it leaves is read or ignored.
+Invariants: every object but a lease and job.json is written once and never changed; a plan, a round and a seal come
+into being by an exclusive creation, so that two workers who race agree on one; a row asked for in a round has at least
+one attempt in its shard when that is sealed. A worker may die between any two writes: what it leaves is read, or it is
+ignored.
 """
 
 from __future__ import annotations
@@ -46,6 +48,8 @@ T = TypeVar("T")
 GlossaryOf = Callable[[InstructionRecord], Glossary | None]
 SPOOLED: Final = 2000
 """Rows of a plan that are in memory at once, at most."""
+BEGUN: Final = "job.json"
+"""How a command last began the job; ``spec`` names its settings."""
 TAKEN_OVER: Final = "taken over"
 """How the worker of an attempt begins that another job made: it is judged here, and never asked for here."""
 
@@ -128,12 +132,23 @@ class Job:
 
     @classmethod
     def open(cls, store: JobStore, spec_id: str = "") -> Job:
-        """The job with the spec of its last round, or the one named. Raises NotFound where there is no job."""
+        """The job with the spec that it was last begun with, or the one named. Raises NotFound where there is no job.
+
+        Last begun is what the command said, once its plan is whole: where nothing was missing, it has no round. A job
+        that no command began, or an older one, has the spec of its last round.
+        """
+        begun = "" if spec_id or not store.exists(BEGUN) else str(store.read_json(BEGUN).get("spec", ""))
+        if begun and (job := cls._of(store, begun)).planned():
+            return job
         numbers = _numbers(store)
         if not spec_id:
             if not numbers:
                 raise NotFound(f"{store.url} holds no job; begin one with `sindbad corpus translate`")
             spec_id = str(store.read_json(f"rounds/{numbers[-1]:04d}.json")["spec"])
+        return cls._of(store, spec_id)
+
+    @classmethod
+    def _of(cls, store: JobStore, spec_id: str) -> Job:
         return cls(store, JobSpec.model_validate_json(store.read(f"specs/{spec_id}.json")))
 
     def ledger(self, **options: Any) -> Ledger:

@@ -27,6 +27,7 @@ from sindbad.training.configuration import GRPOConfig, RunPaths
 from sindbad.training.grpo import GRPOLearner
 from sindbad.training.metrics import MetricsLog
 from sindbad.training.rollout import Episode, QuestionSource, RolloutBatch, RolloutCollector
+from sindbad.training.subject import SUBJECT, check_subject, grpo_subject
 
 
 class Publisher(Protocol):
@@ -45,7 +46,7 @@ class Publisher(Protocol):
         ...
 
     def publish(self, model: Any, version: int) -> Path:
-        """Publish the model's weights as ``version`` (see place) and return the folder."""
+        """Publish the model's weights as ``version`` (see place) and return the folder; once, however often called."""
         ...
 
 
@@ -74,6 +75,7 @@ async def run_grpo(
     publisher: Publisher,
     paths: RunPaths,
     stage: str,
+    data: str = "",
     on_published: OnPublished | None = None,
     store_trajectories: StoreTrajectories | None = None,
     on_step: OnStep | None = None,
@@ -84,11 +86,16 @@ async def run_grpo(
         model: the starting policy; published as the store's next version if the run is fresh.
         episode: one attempt, judged; see :func:`sindbad.training.episode.agent_episode`.
         stage: prefix of all ids; unique within a run directory.
-        on_published: awaited after every publication (an engine in this process loads it; services watch the store).
+        data: names the questions (a digest); a run goes on with the same ones only.
+        on_published: awaited after every publication (an engine in this process loads it; services watch the store),
+            and when a run begins or resumes: it may hear of a version again, which a kill kept it from finishing with.
         store_trajectories: called before a step's checkpoint; replaces what an earlier call wrote for the step.
         on_step: progress: (steps done, steps in all, the step's metrics).
+
+    Raises:
+        InvalidInput: the checkpoints are of other settings, another starting policy or other questions.
     """
-    run = _Run(config, model, episode, questions, publisher, paths, stage)
+    run = _Run(config, model, episode, questions, publisher, paths, stage, data)
     run.on_published, run.store_trajectories, run.on_step = on_published, store_trajectories, on_step
     try:
         return await run.run()
@@ -106,7 +113,9 @@ class _Run:
         publisher: Publisher,
         paths: RunPaths,
         stage: str,
+        data: str,
     ) -> None:
+        self.subject = grpo_subject(config, model, data)
         self.config, self.questions, self.publisher, self.paths = config, questions, publisher, paths
         self.learner = GRPOLearner(model, config)
         journals = paths.checkpoints / "journals"
@@ -120,7 +129,7 @@ class _Run:
 
     async def run(self) -> GRPOResult:
         resumed = self._resume()
-        await self._publish_unless_served()
+        await self._publish_anew()
         self.log.rewind(self.step)
         metrics: dict[str, float] = {}
         while self.step < self.config.steps and not self._out_of_time():
@@ -136,16 +145,18 @@ class _Run:
             self.version = self.publisher.free()
             self._checkpoint()
             return 0
+        check_subject(found, self.subject)
         restore(found, self.learner.model, self.learner.optimizer)
         self.step, self.version, self.seconds = found.step, found.state["version"], found.state["seconds"]
         self.learner.optimiser_step = found.state["optimiser_step"]
         self.questions.restore(found.state["questions"])
         return self.step
 
-    async def _publish_unless_served(self) -> None:
+    async def _publish_anew(self) -> None:
+        """Publish what the checkpoint holds. What is served already is told again: nobody may have heard of it."""
         if not self.publisher.serves(self.version):
             self.version = self.publisher.place(self.version)
-            await self._publish()
+        await self._publish()
 
     async def _publish(self) -> None:
         started = time.perf_counter()
@@ -157,7 +168,7 @@ class _Run:
     def _checkpoint(self) -> None:
         state = {
             "version": self.version, "seconds": self.seconds, "optimiser_step": self.learner.optimiser_step,
-            "questions": self.questions.state(),
+            "questions": self.questions.state(), SUBJECT: self.subject,
         }  # fmt: skip
         save_checkpoint(self.paths.checkpoints, self.step, self.learner.model, self.learner.optimizer, state)
 

@@ -10,6 +10,7 @@ Memory: 16 bytes an edge and direction, 12 an attribute; 1M edges take about 50 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sindbad.graph.dates import date_parts
 from sindbad.graph.knowledge import Attribute, GraphView
 
 Ints = NDArray[np.int32]
@@ -316,11 +318,11 @@ def _column(rows: Iterable[tuple[int, Attribute]]) -> Column | None:
 
 
 def number_of(attribute: Attribute) -> float | None:
-    """A number as it is, a date as its year; None for a text or a date that cannot be read."""
+    """A number as it is, a date as its year; None for a text and for what cannot be read."""
     if attribute.kind == "number" and isinstance(attribute.value, int | float):
-        return float(attribute.value)
+        value = float(attribute.value)
+        return value if math.isfinite(value) else None
     if attribute.kind == "date":
-        text = str(attribute.value)
-        year = text[: text.find("-", 1)] if "-" in text[1:] else text
-        return float(year) if year.lstrip("-").isdigit() else None
+        read = date_parts(str(attribute.value))
+        return None if read is None else float(read[0])
     return None

@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from sindbad.errors import InvalidInput
+from sindbad.graph.dates import DATE
 from sindbad.graph.knowledge import GraphView
 from sindbad.questions.logic import INITIAL, TYPE, is_variable
 from sindbad.questions.question import Clue, Question
 from sindbad.questions.solver import BETWEEN, Interval
 
-_ATTRIBUTES = """
-CREATE TABLE attributes AS SELECT entity_id, name,
-    CASE WHEN kind = 'number' THEN number
-         WHEN kind = 'date' THEN TRY_CAST(regexp_extract(value, '^(-?[0-9]+)', 1) AS DOUBLE) END AS number
-FROM given WHERE kind IN ('number', 'date')
+_ATTRIBUTES = f"""
+CREATE TABLE attributes AS SELECT * FROM (SELECT entity_id, name,
+    CASE WHEN kind = 'number' AND isfinite(number) THEN number
+         WHEN kind = 'date' AND regexp_full_match(value, '{DATE}')
+         THEN TRY_CAST(regexp_extract(value, '{DATE}', 1) AS DOUBLE) END AS number
+FROM given) WHERE number IS NOT NULL
 """
 
 _NOT_UNIQUE, _WRONG = "not_unique", "wrong_answer"

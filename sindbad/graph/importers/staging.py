@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
@@ -21,6 +22,7 @@ import pyarrow.parquet as pq
 
 from sindbad import atomic
 from sindbad.errors import Corrupt
+from sindbad.graph.dates import date_parts
 from sindbad.graph.importers.compose import cleaned
 from sindbad.graph.importers.facts import Fact, Importer, Link, Node, Value
 
@@ -99,9 +101,17 @@ class Staging:
         elif isinstance(fact, Node):
             self._rows["nodes"].append(self._node_row(fact))
         elif isinstance(fact, Value):
-            self._rows["values"].append((self._part, fact.entity_id, fact.name, str(fact.value), fact.unit, fact.kind))
+            self._take_value(fact)
         else:
             self.reject(fact.reason, fact.example)
+
+    def _take_value(self, fact: Value) -> None:
+        """A value that no question could compare is none."""
+        reason = _unreadable(fact)
+        if reason:
+            self.reject(reason, f"{fact.entity_id}: {fact.name} {str(fact.value)[:40]}")
+        else:
+            self._rows["values"].append((self._part, fact.entity_id, fact.name, str(fact.value), fact.unit, fact.kind))
 
     def reject(self, reason: str, example: str, count: int = 1) -> None:
         """Count what was not used; the first few are kept to be shown."""
@@ -154,6 +164,15 @@ class Staging:
             pq.write_table(_SCHEMAS[name].empty_table(), empty)
             paths = [empty]
         return [str(path) for path in paths]
+
+
+def _unreadable(fact: Value) -> str:
+    """Why the value cannot be read as what its kind says; "" where it can."""
+    if fact.kind == "date" and date_parts(str(fact.value)) is None:
+        return "a date that is not like 1922-06-19, 1922-06 or 1922"
+    if fact.kind == "number" and not (isinstance(fact.value, int | float) and abs(fact.value) <= sys.float_info.max):
+        return "a number that is not finite"
+    return ""
 
 
 def _json(value: Any) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
+from sindbad.graph.dates import date_parts
 from sindbad.graph.knowledge import Attribute, RelationInfo
 
 Texts = Mapping[str, str]
@@ -27,7 +28,6 @@ _MONTHS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }  # fmt: skip
 _ERAS: Final[Texts] = {"en": "BC", "ar": "ق.م"}
-_DATE: Final = re.compile(r"(-?)(\d{1,4})(?:-(\d\d))?(?:-(\d\d))?")
 _UNITS: Final[Mapping[str, Texts]] = {
     "km²": {"en": "km²", "ar": "كم²"},
     "u": {"en": "u", "ar": "وحدة كتل ذرية"},
@@ -113,12 +113,12 @@ def value_text(attribute: Attribute, language: str) -> str:
 
 def date_text(date: str, language: str) -> str:
     """A date that is known to the day, the month or the year; anything else as it is."""
-    match = _DATE.fullmatch(date)
-    if match is None:
+    read = date_parts(date)
+    if read is None:
         return date
-    era, year, month, day = match.groups()
-    known = bool(month) and 1 <= int(month) <= 12
-    parts = [str(int(day))] if known and day and int(day) else []
+    year, month, day = read
+    known = 1 <= month <= 12
+    parts = [str(day)] if known and day else []
     if known:
-        parts.append(_MONTHS[language][int(month) - 1])
-    return " ".join([*parts, str(int(year)), *([_ERAS[language]] if era else [])])
+        parts.append(_MONTHS[language][month - 1])
+    return " ".join([*parts, str(abs(year)), *([_ERAS[language]] if date.startswith("-") else [])])

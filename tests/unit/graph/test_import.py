@@ -220,6 +220,19 @@ def test_a_user_s_own_graph_with_entities_wording_and_bad_rows(tmp_path: Path) -
     assert graph.relation_info("made by").functional
 
 
+def test_dates_that_cannot_be_read_and_numbers_that_are_none_stay_out_of_a_graph(tmp_path: Path) -> None:
+    triples = write(tmp_path / "t.tsv", "a\tknows\tb")
+    dated = '{"id": "a", "attributes": {"born": {"value": "1912/05/22", "kind": "date"}, "size": NaN, "width": 1e999}}'
+    known = '{"id": "b", "attributes": {"born": {"value": "1912-05", "kind": "date"}, "size": 2, "width": 1%s}}'
+    entities = write(tmp_path / "t.jsonl", dated, known % ("0" * 400))
+    manifest = import_graph(Triples(triples, entities), tmp_path / "g")
+    graph = open_graph(tmp_path / "g")
+    assert graph.attributes("a") == ()
+    assert [(value.name, value.value) for value in graph.attributes("b")] == [("born", "1912-05"), ("size", 2)]
+    assert sum(manifest.rejected.values()) == 4
+    assert any("a: born 1912/05/22" in example for example in manifest.rejected_examples)
+
+
 def test_triples_alone_are_enough(tmp_path: Path) -> None:
     triples = write(tmp_path / "t.tsv", "x y\tlikes_to_see\tz", "z\tlikes_to_see\tz")
     import_graph(Triples(triples), tmp_path / "g")

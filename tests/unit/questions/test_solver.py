@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -114,3 +115,21 @@ def test_both_ends_of_an_interval_belong_to_it() -> None:
         graph.add_attribute(f"e{number}", Attribute("birth_date", f"{year}-12-31", "", "date", SAID))
     solver = Solver(compact(graph))
     assert solver.answers([Interval("birth_date", "early", 1950, 1953).clue("?0")], "?0") == [1, 2]
+
+
+def test_solver_and_reference_read_the_same_dates_and_numbers() -> None:
+    graph = KnowledgeGraph("w")
+    dates = ("1912-05-22", "1912/05/22", "1912-5", "c. 1912", "12345", "-0044-03-15", "1912")
+    for number, date in enumerate(dates):
+        graph.add_entity(Entity(f"e{number}", "person", {"en": f"N{number}"}))
+        graph.add_attribute(f"e{number}", Attribute("born", date, "", "date", SAID))
+        graph.add_attribute(f"e{number}", Attribute("size", math.inf if number else 5.0, "", "number", SAID))
+    solver, reference = Solver(compact(graph)), Reference.of_graph(graph)
+    for clue, known in (
+        (Interval("born", "about", -math.inf, math.inf).clue("?0"), {"e0", "e5", "e6"}),
+        (Interval("size", "about", 0, math.inf).clue("?0"), {"e0"}),
+    ):
+        assert {solver.compact.ids[value] for value in solver.answers([clue], "?0")} == known
+        assert reference.answers([clue], "?0") == known
+    assert reference.number("e5", "born") == -44.0
+    reference.close()

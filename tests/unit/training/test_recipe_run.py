@@ -180,6 +180,26 @@ def test_checkpoints_of_other_settings_are_not_gone_on_from(here: Here) -> None:
     assert any("are in" in line for line in played.said)
 
 
+def test_checkpoints_of_a_stage_that_was_stopped_are_gone_on_from(here: Here) -> None:
+    begun = here.out / "checkpoints" / "tuned"
+
+    def training(played: Played) -> None:
+        def dies(words: Words) -> bool:
+            if words[:2] != ("train", "sft") or "tuned" not in words:
+                return False
+            begun.mkdir(parents=True)
+            return True
+
+        played.fails = dies
+
+    with pytest.raises(EngineFailure):
+        here.run(prepare=training)
+    again, _ = here.run()
+    assert begun.exists()
+    assert again.ran == ["tuned", "merged", "measured"]
+    assert any("tuned (sft): goes on;" in line for line in again.said)
+
+
 def test_from_and_only_leave_the_others_as_they_are(here: Here) -> None:
     with pytest.raises(InvalidInput, match="merged needs what tuned makes"):
         here.run(begin="merged")

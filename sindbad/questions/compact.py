@@ -11,9 +11,11 @@ Memory: 16 bytes an edge and direction, 12 an attribute; 1M edges take about 50 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +95,7 @@ class Column:
         entities: (A,) sorted; an entity with several values stands several times.
         values: (A,) the number, or the year of a date.
         kind: "number" or "date".
-        unit: the most frequent unit.
+        unit: of all of them.
     """
 
     entities: Ints
@@ -300,21 +302,19 @@ def _from_tables(folder: str | Path, languages: Sequence[str]) -> _Read:
 
 
 def _column(rows: Iterable[tuple[int, Attribute]]) -> Column | None:
-    """Numbers and years of one attribute; None for a text attribute."""
-    entities, values, units, kinds = [], [], [], []
-    for entity, item in rows:
-        number = number_of(item)
-        if number is not None:
-            entities.append(entity)
-            values.append(number)
-            units.append(item.unit)
-            kinds.append(item.kind)
-    if not entities:
+    """Numbers and years of one attribute in its commonest unit (of several the first); None for a text attribute.
+
+    What has another unit cannot be compared: to a question it has no value.
+    """
+    read = [(entity, number, item) for entity, item in rows if (number := number_of(item)) is not None]
+    if not read:
         return None
-    order = np.argsort(np.array(entities), kind="stable")
-    common = max(sorted(set(units)), key=units.count)
-    kind = "date" if kinds.count("date") * 2 > len(kinds) else "number"
-    return Column(np.array(entities, np.int32)[order], np.array(values, np.float64)[order], kind, common)
+    units = Counter(item.unit for _, _, item in read)
+    common = min(units, key=lambda unit: (-units[unit], unit))
+    kept = sorted(((entity, number, item) for entity, number, item in read if item.unit == common), key=itemgetter(0))
+    kind = "date" if sum(item.kind == "date" for _, _, item in kept) * 2 > len(kept) else "number"
+    entities, values = ([row[at] for row in kept] for at in (0, 1))
+    return Column(np.array(entities, np.int32), np.array(values, np.float64), kind, common)
 
 
 def number_of(attribute: Attribute) -> float | None:

@@ -79,7 +79,7 @@ class Witness:
 
     def _of_attribute(self, entity_id: str, attribute: str, worder: Worder) -> Evidence | Failure:
         for item in self._graph.attributes(entity_id):
-            if item.name == attribute:
+            if item.name == attribute and item.unit == self._compact.columns[attribute].unit:
                 for source in item.sources:
                     if source.language == worder.language and states_number(source, item, worder.pack):
                         return Evidence(source.url, source.sentence)

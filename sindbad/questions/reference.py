@@ -19,12 +19,17 @@ from sindbad.questions.question import Clue, Question
 from sindbad.questions.solver import BETWEEN, Interval
 
 _ATTRIBUTES = f"""
-CREATE TABLE attributes AS SELECT * FROM (SELECT entity_id, name,
+CREATE TEMP TABLE known AS SELECT * FROM (SELECT entity_id, name, unit,
     CASE WHEN kind = 'number' AND isfinite(number) THEN number
          WHEN kind = 'date' AND regexp_full_match(value, '{DATE}')
          THEN TRY_CAST(regexp_extract(value, '{DATE}', 1) AS DOUBLE) END AS number
-FROM given) WHERE number IS NOT NULL
+FROM given) WHERE number IS NOT NULL;
+CREATE TEMP TABLE units AS SELECT name, unit FROM known GROUP BY name, unit
+    QUALIFY row_number() OVER (PARTITION BY name ORDER BY count(*) DESC, unit) = 1;
+CREATE TABLE attributes AS SELECT entity_id, name, number FROM known SEMI JOIN units USING (name, unit);
+DROP TABLE known
 """
+"""Numbers and years that compare with each other: those of an attribute's commonest unit."""
 
 _NOT_UNIQUE, _WRONG = "not_unique", "wrong_answer"
 _MANY = 3
@@ -92,6 +97,7 @@ class Reference:
                 "entity_id": pa.array([key for key, _ in rows], pa.string()),
                 "name": pa.array([item.name for _, item in rows], pa.string()),
                 "kind": pa.array([item.kind for _, item in rows], pa.string()),
+                "unit": pa.array([item.unit for _, item in rows], pa.string()),
                 "value": pa.array([str(item.value) for _, item in rows], pa.string()),
                 "number": pa.array([float(i.value) if i.kind == "number" else None for _, i in rows], pa.float64()),
             },

@@ -213,6 +213,7 @@ class Sorted:
         self._shards, self._reject, self._importer = shards, reject, importer
         self._name_nodes()
         self._join_links()
+        self._settle_values()
 
     def close(self) -> None:
         """Free the database; its files lie in the staging folder."""
@@ -274,6 +275,28 @@ class Sorted:
         if total > apart:
             self._reject("a fact that an earlier row stated", f"{total - apart} rows", total - apart)
 
+    def _settle_values(self) -> None:
+        """Of each name of an entity what the first part said, and of each name the commonest unit: values compare."""
+        self._db.execute(
+            f"""create table settled as select distinct node, name, value, unit, kind from (
+                    select n.node, v.name, v.value, v.unit, v.kind,
+                        rank() over (partition by n.node, v.name order by v.part) as place
+                    from {self._read("values")} v join named n using (entity_id))
+                where place = 1"""
+        )
+        self._db.execute(
+            """create table units as select name, unit as usual from settled where kind <> 'text' group by name, unit
+                qualify row_number() over (partition by name order by count(*) desc, unit) = 1"""
+        )
+        other = "kind <> 'text' and unit <> usual"
+        count, example = self._one(
+            "select count(*), min(entity_id || ': ' || name || ' ' || value || ' ' || unit || ', not ' || usual) "
+            f"from settled join units using (name) join named using (node) where {other}"
+        )
+        if count:
+            self._reject("a value in another unit than most of its attribute", str(example), int(count))
+            self._db.execute(f"delete from settled using units where settled.name = units.name and {other}")
+
     def _one(self, sql: str) -> Row:
         row = self._db.execute(sql).fetchone()
         assert row is not None  # aggregates without grouping give one row
@@ -312,14 +335,8 @@ class Sorted:
         )
 
     def values(self) -> Iterator[Row]:
-        """(node, name, value, unit, kind), by node, name and value: of each name, what the first part said."""
-        return self._stream(
-            f"""select distinct node, name, value, unit, kind from (
-                    select n.node, v.name, v.value, v.unit, v.kind,
-                        rank() over (partition by n.node, v.name order by v.part) as place
-                    from {self._read("values")} v join named n using (entity_id))
-                where place = 1 order by node, name, value, unit, kind"""
-        )
+        """(node, name, value, unit, kind), by node, name and value."""
+        return self._stream("select node, name, value, unit, kind from settled order by node, name, value, unit, kind")
 
     def relations(self) -> list[str]:
         """All relations of the links that will be there."""

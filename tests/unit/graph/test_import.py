@@ -233,6 +233,33 @@ def test_dates_that_cannot_be_read_and_numbers_that_are_none_stay_out_of_a_graph
     assert any("a: born 1912/05/22" in example for example in manifest.rejected_examples)
 
 
+def test_values_of_an_attribute_are_in_its_commonest_unit_and_the_rest_is_told(tmp_path: Path) -> None:
+    triples = write(tmp_path / "t.tsv", "a\tknows\tb", "b\tknows\tc")
+    weights = {"a": (800, "g"), "b": (5, "kg"), "c": (7, "kg")}
+    entities = write(
+        tmp_path / "t.jsonl",
+        *(
+            json.dumps(
+                {
+                    "id": key,
+                    "attributes": {"weight": {"value": value, "unit": unit}, "motto": {"value": "x", "unit": key}},
+                }
+            )
+            for key, (value, unit) in weights.items()
+        ),
+    )
+    manifest = import_graph(Triples(triples, entities), tmp_path / "g")
+    graph = open_graph(tmp_path / "g")
+    check_provenance(graph, pages_of(tmp_path / "g"))
+    assert [(key, value.value, value.unit) for key, value in graph.with_attribute("weight")] == [
+        ("b", 5, "kg"),
+        ("c", 7, "kg"),
+    ]
+    assert manifest.rejected == {"a value in another unit than most of its attribute": 1}
+    assert "a: weight 800 g, not kg" in manifest.rejected_examples[0]
+    assert len(list(graph.with_attribute("motto"))) == 3, "texts are compared with nothing"
+
+
 def test_triples_alone_are_enough(tmp_path: Path) -> None:
     triples = write(tmp_path / "t.tsv", "x y\tlikes_to_see\tz", "z\tlikes_to_see\tz")
     import_graph(Triples(triples), tmp_path / "g")

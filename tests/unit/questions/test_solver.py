@@ -133,3 +133,15 @@ def test_solver_and_reference_read_the_same_dates_and_numbers() -> None:
         assert reference.answers([clue], "?0") == known
     assert reference.number("e5", "born") == -44.0
     reference.close()
+
+
+def test_numbers_in_another_unit_are_no_numbers_to_solver_and_reference() -> None:
+    graph = KnowledgeGraph("w")
+    for number, (value, unit) in enumerate(((800, "g"), (5, "kg"), (7, "kg"), (900, "g"), (6, "kg"))):
+        graph.add_entity(Entity(f"e{number}", "beast", {"en": f"N{number}"}))
+        graph.add_attribute(f"e{number}", Attribute("weight", value, unit, "number", SAID))
+    made, reference = compact(graph), Reference.of_graph(graph)
+    assert made.columns["weight"].unit == "kg"
+    assert [made.columns["weight"].single(entity) for entity in range(5)] == [None, 5, 7, None, 6]
+    assert [reference.number(f"e{entity}", "weight") for entity in range(5)] == [None, 5, 7, None, 6]
+    reference.close()

@@ -1,7 +1,7 @@
 """``sindbad corpus``: instruction data into another language by many workers; a ledger answers for every row.
 
-Exit codes: 0 done, 1 something failed (run it again: it goes on), 2 wrong usage, 3 of a worker: an examiner has no
-verdict on anything (another worker would find the same).
+Exit codes: 0 done, 1 something failed (run it again: it goes on), 2 wrong usage. Of a worker also 3, an examiner has no
+verdict on anything, and 4, something is the user's to mend: another worker would find the same.
 """
 
 from __future__ import annotations
@@ -149,22 +149,21 @@ def resume(
 def work(
     job: Folder,
     round_number: Annotated[int, typer.Option("--round", help="The round to work on; the last one by default.")] = 0,
+    name: Annotated[str, typer.Option(help="Its name in the ledger; unique. Made up by default.")] = "",
     storage: Options = "",
 ) -> None:
     """Be one more worker of a job that `translate` or `resume` began, on this or another machine."""
     import asyncio
 
     from sindbad.cli.failing import told
-    from sindbad.corpus.silence import NO_VERDICTS, SILENT_EXIT
-    from sindbad.errors import EngineFailure
+    from sindbad.corpus.local import exit_code
+    from sindbad.errors import SindbadError
 
     try:
-        tally = asyncio.run(join(job, round_number, storage))
-    except EngineFailure as error:
-        if error.reason != NO_VERDICTS:
-            raise
+        tally = asyncio.run(join(job, round_number, storage, name))
+    except SindbadError as error:
         typer.echo(f"sindbad: {told(error)}", err=True)
-        raise typer.Exit(SILENT_EXIT) from error
+        raise typer.Exit(exit_code(error)) from error
     typer.echo(f"{tally.attempts:,} attempts, {tally.accepted:,} accepted, {tally.output_tokens:,} output tokens")
 
 
@@ -469,7 +468,7 @@ def _run(
     _tell(opened, report(opened))
 
 
-async def join(url: str, round_number: int, storage: str) -> Tally:
+async def join(url: str, round_number: int, storage: str, name: str = "") -> Tally:
     """One worker of a round (0: the last) until that is finished. Raises NotFound where there is none."""
     from sindbad.corpus.job import Job
     from sindbad.errors import NotFound
@@ -484,7 +483,7 @@ async def join(url: str, round_number: int, storage: str) -> Tally:
     connection = _connected_before(began)
     if not began.get("as_begun"):
         await _still_the_same(opened, connection, began)
-    return await _work(opened, found[-1], connection, began)
+    return await _work(opened, found[-1], connection, began, name)
 
 
 async def _still_the_same(job: Job, connection: Connection, began: dict[str, Any]) -> None:
@@ -504,7 +503,7 @@ async def _still_the_same(job: Job, connection: Connection, began: dict[str, Any
         )
 
 
-async def _work(job: Job, current: Round, connection: Connection, began: dict[str, Any]) -> Tally:
+async def _work(job: Job, current: Round, connection: Connection, began: dict[str, Any], name: str = "") -> Tally:
     from sindbad.corpus.connect import connected, examiners
     from sindbad.corpus.terms import glossary_of
     from sindbad.corpus.worker import Worker
@@ -513,8 +512,9 @@ async def _work(job: Job, current: Round, connection: Connection, began: dict[st
     manner = _manner(began.get("worker", {}))  # a job of before may not say
     async with connected(connection, identity) as translator, examiners(asked, identity) as models:
         worker = Worker(
-            job, translator, examiners=models, settings=manner, glossary_of=glossary_of(job), progress=_telling()
-        )
+            job, translator, name=name, examiners=models, settings=manner, glossary_of=glossary_of(job),
+            progress=_telling(),
+        )  # fmt: skip
         return await worker.run(current)
 
 

@@ -13,12 +13,12 @@ from tests.unit.translation.documents import pseudo_arabic
 
 
 class Endpoint:
-    """``answer(user turn)`` is the reply."""
+    """``answer(user turn)`` is the reply, with ``status``."""
 
     def __init__(self, answer: Callable[[str], str]) -> None:
         self.answer = answer
         self.bodies: list[dict[str, Any]] = []
-        self.url = ""
+        self.url, self.status = "", 200
 
     @property
     def asked(self) -> list[str]:
@@ -47,7 +47,7 @@ def endpoint(answer: Callable[[str], str] = translated) -> Iterator[Endpoint]:
             text = found.answer(body["messages"][-1]["content"])
             choice = {"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
             data = json.dumps({"choices": [choice], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}).encode()
-            self.send_response(200)
+            self.send_response(found.status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()

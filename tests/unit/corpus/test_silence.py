@@ -23,7 +23,7 @@ from sindbad.corpus.silence import NO_VERDICTS, SILENT_EXIT, SILENT_ROWS
 from sindbad.corpus.translate import kept, report, translate_corpus
 from sindbad.corpus.translators import Outcome
 from sindbad.corpus.worker import Tally, Worker, WorkerSettings, prepare
-from sindbad.errors import EngineFailure, InvalidInput
+from sindbad.errors import EngineFailure, InvalidInput, NotFound, PermissionRefused, SindbadError, Unavailable
 from sindbad.translation.glossary import Glossary
 from sindbad.translation.protocol import Translation
 from tests.unit.corpus.jobs import FAST, Perfect, job, records
@@ -230,7 +230,7 @@ async def test_rows_in_doubt_are_left_to_the_next_holder_of_a_shard_that_is_lost
 async def test_a_worker_process_that_ended_so_is_not_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[int] = []
 
-    async def worker(url: str, round_number: int, storage: str) -> int:
+    async def worker(url: str, round_number: int, storage: str, name: str) -> int:
         begun.append(round_number)
         return SILENT_EXIT
 
@@ -240,14 +240,23 @@ async def test_a_worker_process_that_ended_so_is_not_started_again(monkeypatch: 
     assert (failure.value.reason, begun) == (NO_VERDICTS, [7])
 
 
-@pytest.mark.parametrize(("reason", "code"), [(NO_VERDICTS, SILENT_EXIT), ("ENGINE_FAILURE", 1)])
-def test_a_worker_process_says_by_its_exit_code_that_another_would_find_the_same(
-    monkeypatch: pytest.MonkeyPatch, reason: str, code: int
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (EngineFailure("this is why", reason=NO_VERDICTS), SILENT_EXIT),
+        (EngineFailure("this is why"), 1),
+        (Unavailable("this is why"), 1),
+        (PermissionRefused("this is why"), local.LASTING_EXIT),
+        (NotFound("this is why"), local.LASTING_EXIT),
+    ],
+)
+def test_a_worker_process_says_by_its_exit_code_whether_another_would_find_the_same(
+    monkeypatch: pytest.MonkeyPatch, error: SindbadError, code: int
 ) -> None:
-    async def join(url: str, round_number: int, storage: str) -> Tally:
-        raise EngineFailure("judge had no verdict", reason=reason)
+    async def join(url: str, round_number: int, storage: str, name: str) -> Tally:
+        raise error
 
     monkeypatch.setattr(corpus, "join", join)
     done = CliRunner().invoke(app, ["work", "job"])
     assert done.exit_code == code
-    assert ("judge had no verdict" in done.output) == (code == SILENT_EXIT)
+    assert f"this is why [{error.reason}]" in done.output

@@ -235,7 +235,7 @@ def _check_tools(questions: list[Question], graph: GraphView, index: Path) -> in
 
     missing = asyncio.run(out_of_reach(questions, graph, index))
     for item in missing[:20]:
-        _say(f"  {item.question_id}: {item.call} does not bring up {item.clue}")
+        _say(f"  {item.question_id}: {item.said}")
     count = len({item.question_id for item in missing})
     typer.echo(f"{len(questions) - count:,} of {len(questions):,} are within reach of the tools")
     return count

@@ -103,11 +103,16 @@ def supports(evidence: Evidence, subject: str, relation: str, object_: str, pack
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """A clue whose evidence the tools do not bring up."""
+    """A clue whose evidence the tools do not bring up; ``call``: the first one tried, "" for none."""
 
     question_id: str
     clue: Clue
     call: str
+
+    @property
+    def said(self) -> str:
+        """In words; no call where there is nothing yet to call with."""
+        return f"{self.call} does not bring up {self.clue}" if self.call else f"no call can be made for {self.clue}"
 
 
 async def unreachable_by_tools(

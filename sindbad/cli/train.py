@@ -162,9 +162,12 @@ async def _run_grpo(stage: GRPOStage, model_dir: Path, questions: Path, run: Pat
     from sindbad.training.remote import read_services, remote_episode
     from sindbad.training.run import run_grpo
     from sindbad.training.sft import load_causal_lm
+    from sindbad.training.subject import check_resumable, grpo_subject, settings_digest
     from sindbad.weights import WeightStore
 
-    asked, paths = read_questions(questions), RunPaths.under(run, stage.name)
+    asked, paths, model = read_questions(questions), RunPaths.under(run, stage.name), load_causal_lm(model_dir)
+    data = settings_digest({"questions": [one.to_record() for one in asked]})
+    check_resumable(paths.checkpoints, grpo_subject(stage.grpo, model, data))  # before a curator writes of them
     publisher = StorePublisher(
         WeightStore(run / "models" / stage.name), model_dir, learner=stage.name, stage=stage.name
     )
@@ -176,12 +179,13 @@ async def _run_grpo(stage: GRPOStage, model_dir: Path, questions: Path, run: Pat
     ):
         result = await run_grpo(
             stage.grpo,
-            load_causal_lm(model_dir),
+            model,
             episode=episode,
             questions=source,
             publisher=publisher,
             paths=paths,
             stage=stage.name,
+            data=data,
             on_published=published,
             store_trajectories=lambda step, batch: _store(run / "trajectories" / stage.name, step, batch),
             on_step=lambda s, n, m: _show(s, n, f"reward {m['reward']:.3f}  mixed {m['groups_mixed']:.0f}"),

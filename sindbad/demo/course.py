@@ -32,6 +32,7 @@ from sindbad.training.logprobs import score
 from sindbad.training.metrics import MetricsLog
 from sindbad.training.optimisation import OptimiserConfig, apply_gradient, build_optimiser
 from sindbad.training.packing import Sample, collate
+from sindbad.training.subject import SUBJECT, check_subject, settings_digest, weights_digest
 
 STAGES = ("recall", "pages", "attempts")
 BETAS, WEIGHT_DECAY, WARMUP, FLOOR = (0.9, 0.98), 0.01, 50, 0.05
@@ -134,12 +135,17 @@ class Course:
         config: see :class:`BaseModelConfig`.
         folder: checkpoints and ``metrics.jsonl`` go there.
         show: called with a progress line now and then.
+
+    Raises:
+        InvalidInput: the checkpoints in ``folder`` are of another configuration.
     """
 
     def __init__(self, config: BaseModelConfig, folder: Path, show: Callable[[str], None] = print) -> None:
         self.config, self.folder, self._show = config, folder, show
         self.model = new_model(config)
         self.progress = Progress()
+        settings = settings_digest(config.model_dump(mode="json", exclude={"threads", "checkpoint_every"}))
+        self._subject = {"settings": settings, "base model": weights_digest(self.model)}
         self._optimizer = build_optimiser(self.model, self._rates())
         self._drills = Drills(demo_tokenizer(), config.seed)
         self._worlds = [build_world(config.first_world + number) for number in range(config.worlds)]
@@ -152,6 +158,7 @@ class Course:
     def _resume(self) -> None:
         found = latest_checkpoint(self.folder / "checkpoints")
         if found is not None:
+            check_subject(found, self._subject)
             restore(found, self.model, self._optimizer)
             self.progress = Progress(**found.state["progress"])
         self._metrics.rewind(self.progress.step)
@@ -243,7 +250,7 @@ class Course:
             )
 
     def _save(self) -> None:
-        state = {"progress": asdict(self.progress)}
+        state = {"progress": asdict(self.progress), SUBJECT: self._subject}
         save_checkpoint(self.folder / "checkpoints", self.progress.step, self.model, self._optimizer, state)
 
 

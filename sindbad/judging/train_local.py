@@ -110,16 +110,21 @@ def train(
 ) -> Any:
     """The trained model. Pairs are drawn afresh for every step, as a function of seed and step.
 
-    A training that was killed goes on from the newest of ``checkpoints``, a folder of exactly this configuration.
+    A training that was killed goes on from the newest of ``checkpoints``. Raises InvalidInput for those of another
+    configuration.
     """
     import torch
 
     from sindbad.training.checkpoint import latest_checkpoint, restore, save_checkpoint
+    from sindbad.training.subject import SUBJECT, check_subject, settings_digest, weights_digest
 
     model = new_judge(config, tokenizer)
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=0.01)
     started, shown, first = time.process_time(), math.nan, 0
+    settings = settings_digest(config.model_dump(mode="json", exclude={"held_out"}))
+    subject = {"settings": settings, "base model": weights_digest(model)}
     if checkpoints is not None and (found := latest_checkpoint(checkpoints)) is not None:
+        check_subject(found, subject)
         restore(found, model, optimiser)
         first, shown = found.step, float(found.state["loss"])
     for step in range(first, config.steps):
@@ -135,7 +140,7 @@ def train(
         if say is not None and step % 100 == 99:
             say(f"step {step + 1}/{config.steps}: loss {shown:.3f}, {time.process_time() - started:.0f} CPU-s")
         if checkpoints is not None and step % CHECKPOINT_STEPS == CHECKPOINT_STEPS - 1:
-            save_checkpoint(checkpoints, step + 1, model, optimiser, {"loss": shown})
+            save_checkpoint(checkpoints, step + 1, model, optimiser, {"loss": shown, SUBJECT: subject})
     return model
 
 

@@ -1,7 +1,8 @@
 """Supervised fine-tuning on what the assistant wrote.
 
 Invariants: the order of the data is a pure function of (seed, epoch), so a checkpoint needs only the step to know its
-position; a run killed in any step resumes from the last checkpoint and ends with the same bits (one thread).
+position; a run killed in any step resumes from the last checkpoint and ends with the same bits (one thread); one
+of other settings, another base or other data does not (:mod:`sindbad.training.subject`).
 Covered: full fine-tuning in float32 in one process. Not covered: LoRA, several devices, mixed precision.
 """
 
@@ -30,6 +31,7 @@ from sindbad.training.losses import supervised_loss
 from sindbad.training.metrics import MetricsLog
 from sindbad.training.optimisation import apply_gradient, build_optimiser, learning_rate
 from sindbad.training.packing import MicroBatch, Sample, pack
+from sindbad.training.subject import SUBJECT, Subject, check_subject, sft_subject
 
 WINDOW_BATCHES = 16
 """Batches are cut from windows of this many, sorted by length: little padding, still shuffled."""
@@ -88,7 +90,7 @@ def run_sft(
         on_progress: called with (steps done, steps in all, latest loss) after every logged step.
 
     Raises:
-        InvalidInput: no example is left to train on.
+        InvalidInput: no example is left to train on, or the checkpoints are of another training.
     """
     torch.set_num_threads(config.threads)
     kept = [e for e in examples if config.max_length is None or len(e) <= config.max_length]
@@ -96,15 +98,17 @@ def run_sft(
         raise InvalidInput("no example is left to train on; check the data and max_length")
     torch.manual_seed(config.seed)
     optimizer = build_optimiser(model, config.optimiser)
-    progress, log = _Progress(), MetricsLog(paths.metrics, tensorboard=paths.tensorboard)
-    found = latest_checkpoint(paths.checkpoints)
+    subject = sft_subject(config, model, kept, config.total_steps(len(kept)))
+    found, progress = latest_checkpoint(paths.checkpoints), _Progress()
     if found is not None:
+        check_subject(found, subject)
         restore(found, model, optimizer)
         progress = _Progress(found.step, found.state["tokens"], found.state["seconds"], found.state["loss"])
+    log = MetricsLog(paths.metrics, tensorboard=paths.tensorboard)
     log.rewind(progress.step)
     model.train()
     try:
-        _loop(config, model, optimizer, kept, validation, paths, progress, log, on_progress)
+        _loop(config, model, optimizer, kept, validation, paths, progress, log, on_progress, subject)
     finally:
         log.close()
     final = evaluate_examples(model, validation, config.token_budget) if validation else (math.nan, math.nan)
@@ -121,6 +125,7 @@ def _loop(
     progress: _Progress,
     log: MetricsLog,
     on_progress: Callable[[int, int, float], None] | None,
+    subject: Subject,
 ) -> None:
     total = config.total_steps(len(examples))
     batches = batch_indices([len(example) for example in examples], config.batch_size, config.seed)
@@ -151,7 +156,12 @@ def _loop(
             if on_progress is not None:
                 on_progress(progress.step, total, row["loss"])
         if progress.step % config.checkpoint_every == 0 or progress.step == total:
-            state = {"tokens": progress.tokens, "seconds": progress.seconds, "loss": progress.loss}
+            state = {
+                "tokens": progress.tokens,
+                "seconds": progress.seconds,
+                "loss": progress.loss,
+                SUBJECT: dict(subject),
+            }
             save_checkpoint(paths.checkpoints, progress.step, model, optimizer, state)
 
 

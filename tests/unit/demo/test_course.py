@@ -14,6 +14,8 @@ from sindbad.demo.exam import ExamConfig, examine
 from sindbad.demo.practice import Practice, attempts, demo_tokenizer
 from sindbad.demo.tokenizer import build_tokenizer
 from sindbad.demo.world import build_world
+from sindbad.errors import InvalidInput
+from sindbad.training.checkpoint import save_checkpoint
 from sindbad.training.logprobs import score
 from sindbad.training.packing import Sample, collate
 
@@ -58,6 +60,17 @@ def test_an_interrupted_course_resumes_and_ends_with_the_same_weights(tmp_path: 
     assert second.progress.step == whole.progress.step
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, second.model.state_dict()[name]), name
+
+
+def test_a_course_of_other_settings_does_not_go_on_from_these_checkpoints(tmp_path: Path) -> None:
+    course = Course(SMALL, tmp_path, lambda _: None)
+    save_checkpoint(tmp_path / "checkpoints", 0, course.model, torch.optim.AdamW(course.model.parameters()), {})
+    with pytest.raises(InvalidInput, match="earlier version"):
+        Course(SMALL, tmp_path, lambda _: None)
+    course._enter(1)
+    Course(SMALL.model_copy(update={"threads": 3}), tmp_path, lambda _: None)
+    with pytest.raises(InvalidInput, match="not the same: settings"):
+        Course(SMALL.model_copy(update={"lr": 2e-3}), tmp_path, lambda _: None)
 
 
 def test_a_saved_model_loads_and_is_half_the_size(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ reached through the clients.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -17,11 +19,14 @@ from sindbad.agent.config import AgentConfig, Paradigm, Sampling
 from sindbad.agent.summarize import Writer
 from sindbad.clients.openai import OpenAISettings
 from sindbad.coldstart.configuration import ColdStartSettings, ThoughtWriterKind
+from sindbad.coldstart.dataset import digest_of_path
 from sindbad.coldstart.make import Workshop
 from sindbad.coldstart.teachers import AgentTeacher, ForeignPolicy, OracleTeacher, Teacher
 from sindbad.coldstart.thoughts import make_writer
 from sindbad.errors import InvalidInput
 from sindbad.questions.question import Question
+
+GLOSSARY = "glossary.jsonl"
 
 
 class _Part(BaseModel):
@@ -267,7 +272,33 @@ def _oracle(job: ColdStartJob, settings: OracleSettings, environment: Any, chat:
     from sindbad.demo.oracle import OracleNoise
 
     noise = OracleNoise(settings.wrong_read, settings.skip_verification, settings.give_up)
-    return OracleTeacher(names_of(settings), environment, chat, job.agent, summarizer, noise)
+    about = {
+        "summaries": job.summaries, "tools": job.tools.model_dump_json(exclude={"index", "search", "sandbox"}),
+        "index": _index_digest(job.tools.index), "names": _names_digest(settings),
+    }  # fmt: skip
+    return OracleTeacher(names_of(settings), environment, chat, job.agent, summarizer, noise, about=about)
+
+
+def _index_digest(folder: Path | None) -> str:
+    """Of what the index says of itself (build, pages, bytes), cheaply; "" for a search service, which says nothing."""
+    from sindbad.retrieval import snapshots
+    from sindbad.retrieval.writer import read_manifest
+
+    if folder is None:
+        return ""
+    manifest = read_manifest(snapshots.current(folder) or folder)
+    info = manifest.info
+    about = [info.job, info.pages, info.corpora, info.arabic, info.ranking, manifest.records, manifest.store_bytes]
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+
+def _names_digest(settings: OracleSettings) -> str:
+    """Of the stored graph's tables, or of the encyclopedia's glossary."""
+    if settings.graph is not None:
+        from sindbad.graph.store_format import read_manifest
+
+        return read_manifest(settings.graph).digest
+    return digest_of_path((settings.worlds or Path()) / GLOSSARY)
 
 
 async def _agent_teacher(
@@ -318,11 +349,9 @@ class _GraphNames:
 
 
 def _glossary(folder: Path) -> dict[tuple[str, str], dict[str, str]]:
-    import json
-
     from sindbad.languages import LANGUAGES
 
-    path = folder / "glossary.jsonl"
+    path = folder / GLOSSARY
     if not path.is_file():
         raise InvalidInput(f"{path} is not there; `worlds` is a folder that holds a synthetic encyclopedia")
     names: dict[tuple[str, str], dict[str, str]] = {}

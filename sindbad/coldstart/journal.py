@@ -4,19 +4,41 @@ One :class:`sindbad.journal.Journal`. Attempts stay on disk: memory holds where 
 than memory. One process at a time writes.
 
 The key names what made the attempts (teacher, agent, environment, seed). Filters and de-contamination are no part of
-it: they are computed again from the record, so another filter costs no rollout.
+it: they are computed again from the record, so another filter costs no rollout. Ids of questions come again in other
+files (`questions make` counts from 0), so an attempt is found by what was asked, too: one at another question, or under
+another gold answer, is none. Not compared: further forms of the answer, which decide a verdict as well.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 from sindbad.agent.trajectory import Trajectory
 from sindbad.coldstart.thoughts import Rewritten
 from sindbad.errors import InvalidInput
 from sindbad.journal import Journal, Place, Record
 from sindbad.training.journal import trajectory_from_record, trajectory_record
+
+
+class Attempted(NamedTuple):
+    """What the journal finds an attempt by. ``about``: digest of the question's text and its answer."""
+
+    trajectory_id: str
+    about: str
+
+    @classmethod
+    def at(cls, trajectory_id: str, question: str, answer: str) -> Attempted:
+        """The attempt of this id at the question with this text and gold answer."""
+        return cls(trajectory_id, hashlib.sha256(json.dumps([question, answer]).encode()).hexdigest()[:16])
+
+    @classmethod
+    def of(cls, made: Trajectory) -> Attempted:
+        """An attempt that was made."""
+        return cls.at(made.trajectory_id, made.question, made.gold_answer)
 
 
 class AttemptJournal:
@@ -29,9 +51,10 @@ class AttemptJournal:
 
     def __init__(self, path: Path, key: str) -> None:
         self._path, self._key = path, key
-        self._attempts: dict[str, Place] = {}
-        self._refused: dict[str, str] = {}
-        self._rewritten: dict[tuple[str, str], Rewritten] = {}
+        self._attempts: dict[Attempted, Place] = {}
+        self._refused: dict[Attempted, str] = {}
+        self._rewritten: dict[tuple[Attempted, str], Rewritten] = {}
+        self._last: dict[str, str] = {}  # trajectory id -> what the last attempt of that id was about
         message = f"{path} is being written by another process; wait for it, or choose another folder"
         self._lines = Journal(path, self._apply, busy=InvalidInput(message, reason="JOURNAL_BUSY"))
         if self._lines.empty:
@@ -41,28 +64,33 @@ class AttemptJournal:
         if row["kind"] == "key":
             if row["key"] != self._key:
                 message = (
-                    f"{self._path} holds attempts by another teacher or under other limits; choose another folder, or "
-                    "remove it to begin anew"
+                    f"{self._path} holds attempts by another teacher or under other limits or tools; choose another "
+                    "folder, or remove it to begin anew"
                 )
                 raise InvalidInput(message, reason="OTHER_SETTINGS")
         elif row["kind"] == "attempt":
-            self._attempts.setdefault(row["id"], place)
-        elif row["kind"] == "refused":
-            self._refused.setdefault(row["id"], row["why"])
+            key = Attempted.at(row["id"], row["trajectory"]["question"], row["trajectory"]["gold_answer"])
+            self._attempts.setdefault(key, place)
+            self._last[key.trajectory_id] = key.about
+        elif (
+            row["kind"] == "refused"
+        ):  # without "about" in an older journal: a refusal costs nothing, so it is asked for
+            self._refused.setdefault(Attempted(row["id"], row.get("about", "")), row["why"])
         else:
             made = Rewritten(tuple(row["thoughts"]), tuple(row["writers"]), row["fault"])
-            self._rewritten.setdefault((row["id"], row["by"]), made)
+            key = Attempted(row["id"], row.get("about", self._last.get(row["id"], "")))
+            self._rewritten.setdefault((key, row["by"]), made)
 
     @property
     def count(self) -> int:
         """Attempts on disk, those included that the teacher refused."""
         return len(self._attempts) + len(self._refused)
 
-    def attempt(self, trajectory_id: str) -> Trajectory | str | None:
+    def attempt(self, key: Attempted) -> Trajectory | str | None:
         """The attempt; why the teacher could not make it; or None where it has not been made."""
-        if trajectory_id in self._refused:
-            return self._refused[trajectory_id]
-        place = self._attempts.get(trajectory_id)
+        if key in self._refused:
+            return self._refused[key]
+        place = self._attempts.get(key)
         if place is None:
             return None
         return trajectory_from_record(self._lines.read(place)["trajectory"])
@@ -71,21 +99,21 @@ class AttemptJournal:
         """Record an attempt, judged."""
         row = {"kind": "attempt", "id": made.trajectory_id, "trajectory": trajectory_record(made)}
         place = self._lines.append(row)
-        self._attempts.setdefault(made.trajectory_id, place)
+        self._attempts.setdefault(Attempted.of(made), place)
 
-    def refuse(self, trajectory_id: str, why: str) -> None:
+    def refuse(self, key: Attempted, why: str) -> None:
         """Record that this attempt can't be made: the question does not fit, the teacher does not know its kind."""
-        self._lines.append({"kind": "refused", "id": trajectory_id, "why": why})
-        self._refused.setdefault(trajectory_id, why)
+        self._lines.append({"kind": "refused", "id": key.trajectory_id, "about": key.about, "why": why})
+        self._refused.setdefault(key, why)
 
-    def rewritten(self, trajectory_id: str, by: str) -> Rewritten | None:
+    def rewritten(self, key: Attempted, by: str) -> Rewritten | None:
         """What a writer with these settings made of it, or None."""
-        return self._rewritten.get((trajectory_id, by))
+        return self._rewritten.get((key, by))
 
-    def add_rewritten(self, trajectory_id: str, by: str, made: Rewritten) -> None:
+    def add_rewritten(self, key: Attempted, by: str, made: Rewritten) -> None:
         """Record new thoughts; ``by`` names the writer and its settings."""
-        self._lines.append({"kind": "thoughts", "id": trajectory_id, "by": by, **asdict(made)})
-        self._rewritten.setdefault((trajectory_id, by), made)
+        self._lines.append({"kind": "thoughts", "id": key.trajectory_id, "about": key.about, "by": by, **asdict(made)})
+        self._rewritten.setdefault((key, by), made)
 
     def sync(self) -> None:
         """fsync: from here on a power cut loses nothing either."""

@@ -21,7 +21,7 @@ from sindbad.agent.trajectory import Termination, Trajectory
 from sindbad.coldstart.configuration import ColdStartSettings, ThoughtWriterKind
 from sindbad.coldstart.decontamination import DecontaminationReport, Decontaminator
 from sindbad.coldstart.filters import FilterCounts, reasons
-from sindbad.coldstart.journal import AttemptJournal
+from sindbad.coldstart.journal import Attempted, AttemptJournal
 from sindbad.coldstart.retelling import DoesNotFit, retell
 from sindbad.coldstart.teachers import Teacher, trajectory_id
 from sindbad.coldstart.thoughts import Rewritten, ThoughtWriter, rewrite
@@ -97,25 +97,25 @@ class Made:
     """A finished run. The trajectories stay on disk: a set may be larger than memory.
 
     Attributes:
-        kept: ids of the kept attempts, in the order of the questions.
+        kept: the kept attempts' keys in the journal, in the order of the questions.
     """
 
     counts: Counts
-    kept: tuple[str, ...]
+    kept: tuple[Attempted, ...]
     run: _Run
 
     def trajectories(self) -> Iterator[Trajectory]:
         """What was kept, one in memory at a time; while the journal is open."""
-        for name in self.kept:
-            made = self.run.journal.attempt(name)
+        for key in self.kept:
+            made = self.run.journal.attempt(key)
             if not isinstance(made, Trajectory):
-                raise AssertionError(f"{name} was kept and is not in the journal")
+                raise AssertionError(f"{key.trajectory_id} was kept and is not in the journal")
             yield self.run.as_kept(made)
 
 
 @dataclass(frozen=True, slots=True)
 class _Size:
-    trajectory_id: str
+    attempt: Attempted
     segments: int
     tokens: int
     trained: int
@@ -159,7 +159,7 @@ async def make(
         kept[index] = outcome.kept
         shop.progress(len(kept), len(asked), counts)
     journal.sync()
-    return Made(counts, tuple(one.trajectory_id for index in sorted(kept) for one in kept[index]), run)
+    return Made(counts, tuple(one.attempt for index in sorted(kept) for one in kept[index]), run)
 
 
 async def _worked(run: _Run, asked: Sequence[Question], width: int) -> AsyncIterator[tuple[int, _Outcome]]:
@@ -200,7 +200,7 @@ class _Run:
             outcome.endings.append(_ending(made))
             if not why and (fit := await self._fitted(made, outcome)) is not None:
                 sizes = len(fit.segments), sum(map(len, fit.segments)), fit.sampled_tokens
-                outcome.kept.append(_Size(fit.trajectory_id, *sizes))
+                outcome.kept.append(_Size(Attempted.of(made), *sizes))
             if len(outcome.kept) == self.shop.settings.keep:
                 break
         return outcome
@@ -208,19 +208,22 @@ class _Run:
     async def _attempt(self, question: Question, number: int) -> Trajectory | str:
         """From the journal, or made now. A string says why it can't be made."""
         name = trajectory_id(self.shop.teacher.prefix, question, number)
-        found = self.journal.attempt(name)
+        key = Attempted.at(name, question.text, question.answer)
+        found = self.journal.attempt(key)
         if found is not None:
             return found
         try:
             made = await self.shop.teacher.attempt(question, number)
         except InvalidInput as error:
             if error.reason in FINAL:
-                self.journal.refuse(name, error.reason)
+                self.journal.refuse(key, error.reason)
             else:
                 self._count_miss(error)
             return error.reason
-        if made.trajectory_id != name:
-            raise AssertionError(f"the teacher calls attempt {name} {made.trajectory_id}")
+        if Attempted.of(made) != key:
+            raise AssertionError(
+                f"asked for attempt {name} at {question.text!r}: {made.trajectory_id} {made.question!r}"
+            )
         self.journal.add_attempt(made)
         return made
 
@@ -256,7 +259,7 @@ class _Run:
 
     def as_kept(self, made: Trajectory) -> Trajectory:
         """The attempt with the thoughts that the journal holds for it. Raises DoesNotFit."""
-        new = self.journal.rewritten(made.trajectory_id, self._writer()) if self.rewrites else None
+        new = self.journal.rewritten(Attempted.of(made), self._writer()) if self.rewrites else None
         if new is None:
             return made
         return retell(made, self.shop.tokenizer, self.shop.config, self.shop.tools, new.thoughts)
@@ -265,11 +268,11 @@ class _Run:
         return f"{self.shop.writer_name} {self.shop.settings.thoughts.model_dump_json()}"
 
     async def _rewritten(self, made: Trajectory) -> Rewritten:
-        settings, by = self.shop.settings.thoughts, self._writer()
-        found = self.journal.rewritten(made.trajectory_id, by)
+        settings, key, by = self.shop.settings.thoughts, Attempted.of(made), self._writer()
+        found = self.journal.rewritten(key, by)
         if found is None:
             found = await rewrite(made, self.shop.writer, self.shop.tokenizer, settings)
-            self.journal.add_rewritten(made.trajectory_id, by, found)
+            self.journal.add_rewritten(key, by, found)
         return found
 
 

@@ -69,6 +69,9 @@ class OracleTeacher:
     """The noisy graph oracle of the demo, offline: no model at all. Judged by normalised exact match.
 
     Covered: the question kinds and sentence templates that :mod:`sindbad.demo.oracle` reads.
+
+    Args:
+        about: further identity (tools and what they search, where names come from, who summarises).
     """
 
     names: Names
@@ -78,6 +81,7 @@ class OracleTeacher:
     summarizer: Summarizer | None = None
     noise: OracleNoise = field(default_factory=OracleNoise)
     prefix: str = "demo"
+    about: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -86,7 +90,8 @@ class OracleTeacher:
 
     def identity(self) -> dict[str, str]:
         """See :class:`Teacher`."""
-        return {"teacher": self.name, "noise": repr(self.noise), **agent_identity(self.config, self.tokenizer)}
+        own = {"teacher": self.name, "noise": repr(self.noise), **self.about}
+        return own | agent_identity(self.config, self.tokenizer)
 
     async def attempt(self, question: Question, number: int) -> Trajectory:
         """See :class:`Teacher`."""

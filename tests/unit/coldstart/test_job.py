@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,25 @@ def test_the_command_makes_a_set_with_a_card_and_goes_on_from_its_journal(job: P
     lineage = json.loads((job / "out" / "dataset" / "lineage.json").read_text())
     assert set(lineage["digests"]) == {"questions", "tests_0", "graph"}
     assert lineage["teacher"]["teacher"] == "oracle"
+
+
+@pytest.mark.slow
+def test_attempts_with_other_tools_or_names_are_not_gone_on_with(job: Path, tmp_path: Path) -> None:
+    """The oracle as well: what it reads is in its set, so another index or fault rate is another journal."""
+    make(job, "--out", str(tmp_path / "out"), "--set", "most_questions=2")
+    other = place(seed=700_002, fault_rate=0.5)
+    environment_over([other.world], tmp_path, fault_rate=0.5)
+    write_encyclopedia(tmp_path / "worlds", [other.world.seed])
+    shutil.copytree(job / "index", tmp_path / "moved")
+    changes = {
+        f"tools.index={tmp_path / 'moved'}": 0, f"tools.index={tmp_path / 'index'}": 1, "tools.fault_rate=0.5": 1,
+        "tools.top_k=4": 1, f"teacher.worlds={tmp_path / 'worlds'}": 1,
+    }  # fmt: skip
+    for change, code in changes.items():
+        arguments = ["--config", str(job / "job.yaml"), "--out", str(tmp_path / "out"), "--set", "most_questions=2"]
+        done = CliRunner().invoke(app, ["coldstart", "make", *arguments, "--set", change])
+        refused = getattr(done.exception, "reason", "") == "OTHER_SETTINGS"
+        assert (done.exit_code, refused) == (code, bool(code)), (change, done.output, done.exception)
 
 
 def test_a_language_may_be_chosen_and_the_job_printed(job: Path) -> None:

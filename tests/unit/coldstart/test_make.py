@@ -17,7 +17,7 @@ import pytest
 
 from sindbad.agent.trajectory import Trajectory
 from sindbad.coldstart.configuration import ColdStartSettings, FilterSettings, ThoughtSettings
-from sindbad.coldstart.journal import AttemptJournal
+from sindbad.coldstart.journal import Attempted, AttemptJournal
 from sindbad.coldstart.make import JOURNAL, Made, Workshop, make
 from sindbad.coldstart.teachers import OracleTeacher
 from sindbad.errors import Corrupt, InvalidInput, Unavailable
@@ -125,6 +125,35 @@ def _stored(folder: Path) -> list[str]:
     return [row["id"] for row in rows if row["kind"] == "attempt"]
 
 
+async def test_an_attempt_at_another_question_of_the_same_id_is_not_taken_for_this_ones(tmp_path: Path) -> None:
+    """`questions make` gives the same ids for the same seed, whatever the mix."""
+    ours, others = place().questions[:6], place().questions[6:12]
+    renamed = [replace(theirs, question_id=mine.question_id) for mine, theirs in zip(ours, others, strict=True)]
+    odd = replace(ours[0], question_id="odd", kind="superlative")
+    known = replace(ours[1], question_id="odd")
+    for asked, paid in (([*ours, odd], True), ([*renamed, known], True), ([*renamed, known], False), (ours, False)):
+        workshop, watched = shop(ColdStartSettings(thoughts=TEMPLATE))
+        with AttemptJournal(tmp_path / JOURNAL, workshop.journal_key()) as journal:
+            made = await make(asked, (), workshop, journal)
+            kept = list(made.trajectories())
+        texts = {question.question_id: (question.text, question.answer) for question in asked}
+        assert bool(watched.made) == paid
+        assert len(kept) >= 4
+        assert all((one.question, one.gold_answer) == texts[one.question_id] for one in kept)
+        assert made.counts.refused == ({"UNKNOWN_KIND": 1} if odd in asked else {})
+
+
+async def test_a_journal_from_before_questions_were_compared_keeps_what_was_paid_for(tmp_path: Path) -> None:
+    _, first = await run(tmp_path, shop(ColdStartSettings(thoughts=TEMPLATE))[0])
+    rows = [json.loads(line) for line in (tmp_path / JOURNAL).read_text("utf-8").splitlines()]
+    assert any(row.pop("about", "") for row in rows if row["kind"] == "thoughts")
+    (tmp_path / JOURNAL).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    before = (tmp_path / JOURNAL).read_bytes()
+    _, second = await run(tmp_path, shop(ColdStartSettings(thoughts=TEMPLATE))[0])
+    assert [ids_of(one) for one in second] == [ids_of(one) for one in first]
+    assert (tmp_path / JOURNAL).read_bytes() == before
+
+
 async def test_another_filter_costs_no_attempt(tmp_path: Path) -> None:
     settings = ColdStartSettings(attempts=1)
     await run(tmp_path, shop(settings)[0])
@@ -196,17 +225,17 @@ def test_a_journal_of_another_teacher_is_refused_and_a_second_writer_too(tmp_pat
 
 
 def test_a_torn_last_line_is_cut_off_and_a_broken_line_within_is_corrupt(tmp_path: Path) -> None:
-    path = tmp_path / JOURNAL
+    path, first, second = tmp_path / JOURNAL, Attempted.at("a", "one?", "1"), Attempted.at("b", "two?", "2")
     with AttemptJournal(path, "one") as journal:
-        journal.refuse("a", "UNKNOWN_KIND")
+        journal.refuse(first, "UNKNOWN_KIND")
     with path.open("a") as file:
         file.write('{"kind": "refused", "id": "b", "wh')
     with AttemptJournal(path, "one") as journal:
-        assert journal.attempt("a") == "UNKNOWN_KIND"
-        assert journal.attempt("b") is None
-        journal.refuse("b", "LATER")
+        assert journal.attempt(first) == "UNKNOWN_KIND"
+        assert journal.attempt(second) is None
+        journal.refuse(second, "LATER")
     with AttemptJournal(path, "one") as journal:
-        assert journal.attempt("b") == "LATER"
+        assert journal.attempt(second) == "LATER"
     path.write_text("{}\n" + path.read_text())
     with pytest.raises(Corrupt):
         AttemptJournal(path, "one")

@@ -232,9 +232,9 @@ def runs(said: Sequence[str], length: int) -> Iterator[Run]:
 
 
 def entities_of(question: Question) -> set[tuple[str, str]]:
-    """(world or graph, entity id) of the answer and of every entity that the clues name."""
+    """(world or graph, entity id) of every entity that the clues name, and of the answer where it is no number."""
     named = {name for clue in question.clues for name in (clue.subject, clue.object) if _is_entity(clue.relation, name)}
-    named |= {question.answer_id} - {""}
+    named |= set() if question.answer_id.startswith("=") else {question.answer_id} - {""}
     return {(question.world_id, name) for name in named} if question.world_id else set()
 
 

@@ -47,6 +47,14 @@ def test_entities_are_ids_and_no_variables_or_attribute_values() -> None:
     assert entities_of(replace(TEST, clues=clues, answer_id="lin")) == {("w1", "tavel"), ("w1", "lin")}
 
 
+def test_an_answer_that_is_a_number_is_no_entity_and_its_questions_named_ones_still_are() -> None:
+    """Counts are small: as entities, "3" and "4" of the test set took most count questions of the training set."""
+    count = replace(OTHER, world_id="w1", kind="count", answer="3", answer_id="=3", value=3.0)
+    test = replace(TEST, kind="count", answer="3", answer_id="=3", value=3.0)
+    assert reasons(replace(count, clues=(Clue("?0", "rival", "korim"),)), tests=(test,)) == {}
+    assert reasons(replace(count, clues=(Clue("?0", "rival", "lin"),)), tests=(test,)) == {"entity": 1}
+
+
 def test_the_same_answer_over_the_same_subgraph_is_removed() -> None:
     assert reasons(replace(OTHER, answer="the tavel", subgraph_hash="h1")) == {"answer_subgraph": 1}
     assert reasons(replace(OTHER, answer="Tavel")) == {}

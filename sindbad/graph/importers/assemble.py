@@ -26,6 +26,7 @@ from sindbad.graph.store_format import MANIFEST, Manifest, TableFile
 from sindbad.graph.store_write import StoreWriter
 
 PAGES: Final = "pages.jsonl"
+_NOTHING: Final = "NOTHING_USABLE"
 _Take = Callable[[int], list[Row]]
 
 
@@ -45,7 +46,9 @@ def import_graph(
         progress: told the part's name and the number of facts staged.
 
     Raises:
-        InvalidInput: ``out`` is something else than an earlier graph, or nothing in the sources could be used.
+        InvalidInput: ``out`` is something else than an earlier graph, nothing in the sources could be used, or
+            ``memory_mb`` does not suffice.
+        Unavailable: the disk is full. Corrupt: a source or what was staged is damaged.
     """
     target = Path(out)
     atomic.check_replaceable(target, MANIFEST)
@@ -55,8 +58,9 @@ def import_graph(
     ordered = staging.sorted(memory_mb)
     try:
         manifest = _Assembly(importer, staging, ordered, target, pages).write()
-    except InvalidInput:  # nothing to go on with
-        shutil.rmtree(staging.folder, ignore_errors=True)
+    except InvalidInput as error:
+        if error.reason == _NOTHING:  # to go on with
+            shutil.rmtree(staging.folder, ignore_errors=True)
         raise
     finally:
         ordered.close()
@@ -79,7 +83,7 @@ class _Assembly:
                 for name, payload, links, values in self._entities():
                     self._entity(writer, pages, name, payload, links, values)
             if not self._seen.types:
-                raise InvalidInput(f"nothing in the sources could be used: {self._why()}")
+                raise InvalidInput(f"nothing in the sources could be used: {self._why()}", reason=_NOTHING)
             return writer.finish(
                 relations=[*self._seen.relations(self._importer), *self._seen.extras(self._importer)],
                 made_by={"import": self._importer.kind, **self._importer.job()},

@@ -13,6 +13,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sindbad import atomic
-from sindbad.errors import Corrupt
+from sindbad.errors import Corrupt, InvalidInput, Unavailable
 from sindbad.graph.dates import date_parts
 from sindbad.graph.importers.compose import cleaned
 from sindbad.graph.importers.facts import Fact, Importer, Link, Node, Value
@@ -190,7 +191,8 @@ Row = tuple[Any, ...]
 class Sorted:
     """Sorted streams over what was staged: nodes with final names, links with both ends' numbers, values.
 
-    DuckDB compares text by code points (its default collation), as Python does.
+    DuckDB compares text by code points (its default collation), as Python does. Making and reading raise InvalidInput
+    where memory does not suffice, Unavailable for a full disk, Corrupt for a shard that cannot be read.
     """
 
     def __init__(
@@ -206,14 +208,47 @@ class Sorted:
         spill = folder / "spill"
         shutil.rmtree(spill, ignore_errors=True)
         spill.mkdir()
-        self._db = duckdb.connect(str(spill / "join.duckdb"))
-        for setting in (f"memory_limit='{memory_mb}MB'", f"temp_directory='{spill}'", "threads=2"):
+        self._folder, self._memory_mb = folder, memory_mb
+        self._shards, self._reject, self._importer = shards, reject, importer
+        with self._asking():
+            self._db = duckdb.connect(str(spill / "join.duckdb"))
+        try:
+            with self._asking():
+                self._prepare(spill)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _prepare(self, spill: Path) -> None:
+        for setting in (f"memory_limit='{self._memory_mb}MB'", f"temp_directory='{spill}'", "threads=2"):
             self._db.execute(f"SET {setting}")
         self._db.execute("SET preserve_insertion_order=false")
-        self._shards, self._reject, self._importer = shards, reject, importer
         self._name_nodes()
         self._join_links()
         self._settle_values()
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """DuckDB's failures as ours. What is staged stays: the same import goes on when there is room."""
+        import duckdb
+
+        try:
+            yield
+        except duckdb.OutOfMemoryException as error:  # of the disk it may spill to, too
+            message = (
+                f"sorting needs more than --memory-mb {self._memory_mb}, or more room to spill to in {self._folder}"
+            )
+            raise InvalidInput(
+                f"{message} ({_first_line(error)}). With more the same command goes on where it was.",
+                reason="OUT_OF_MEMORY",
+            ) from error
+        except duckdb.Error as error:
+            told = _first_line(error)
+            if "write" in told or "space" in told:
+                message = f"{told}. Once there is room on that disk the same command goes on where it was."
+                raise Unavailable(message, reason="NO_ROOM") from error
+            message = f"what is staged cannot be read ({told}); remove {self._folder} and import again."
+            raise Corrupt(message, reason="DAMAGED_STAGING") from error
 
     def close(self) -> None:
         """Free the database; its files lie in the staging folder."""
@@ -340,11 +375,17 @@ class Sorted:
 
     def relations(self) -> list[str]:
         """All relations of the links that will be there."""
-        rows = self._db.execute(f"select distinct relation from {self._read('links')} order by 1").fetchall()
+        with self._asking():
+            rows = self._db.execute(f"select distinct relation from {self._read('links')} order by 1").fetchall()
         return [relation for (relation,) in rows]
 
     def _stream(self, sql: str) -> Iterator[Row]:
         """Rows in batches, from a cursor of its own."""
-        cursor = self._db.cursor().execute(sql)
-        while rows := cursor.fetchmany(8_192):
-            yield from rows
+        with self._asking():
+            cursor = self._db.cursor().execute(sql)
+            while rows := cursor.fetchmany(8_192):
+                yield from rows
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import gzip
 import json
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
-from sindbad.errors import Corrupt, NotFound
+from sindbad.errors import Corrupt, InvalidInput, NotFound, Unavailable
 from sindbad.graph.importers import assemble
 from sindbad.graph.importers.assemble import PAGES, import_graph
 from sindbad.graph.importers.compose import Composer, Outgoing, Subject
 from sindbad.graph.importers.encyclopedias import REAL_IMPORTERS, coarse_type
 from sindbad.graph.importers.facts import Fact, Link, Node, Part, Unusable, Value
-from sindbad.graph.importers.staging import Staging
+from sindbad.graph.importers.staging import Row, Sorted, Staging
 from sindbad.graph.importers.tables import REAL
 from sindbad.graph.importers.triples import Triples
 from sindbad.graph.importers.wording import date_text, from_name
@@ -181,6 +183,53 @@ def test_a_kill_while_the_tables_are_written_loses_nothing(tmp_path: Path, monke
         import_graph(Several(world()), tmp_path / "g")
     resumed = Several(world(), die_after=0)  # reading anything anew would end it
     assert import_graph(resumed, tmp_path / "g").digest == whole.digest
+
+
+def test_sorting_without_memory_or_disk_is_an_error_of_ours_and_goes_on_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InvalidInput, match="--memory-mb 2") as short:
+        import_graph(Several(world()), tmp_path / "g", memory_mb=2)
+    assert "\n" not in short.value.message
+    resumed = Several(world(), die_after=0)  # reading anything anew would end it
+    whole, limits = Staging.sorted, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def full(self: Staging, memory_mb: int) -> Any:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
+        try:
+            return whole(self, memory_mb)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    monkeypatch.setattr(Staging, "sorted", full)
+    with pytest.raises(Unavailable, match="Once there is room"):
+        import_graph(resumed, tmp_path / "g")
+    monkeypatch.undo()
+    assert import_graph(resumed, tmp_path / "g").edges == 3
+
+
+def test_a_query_that_runs_out_of_memory_while_tables_are_written_keeps_what_is_staged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(self: Sorted) -> Iterator[Row]:
+        with self._asking():
+            raise duckdb.OutOfMemoryException("failed to pin block of size 256.0 KiB\nPossible solutions: …")
+        yield
+
+    monkeypatch.setattr(Sorted, "links", fails)
+    with pytest.raises(InvalidInput, match=r"failed to pin block of size 256\.0 KiB\)"):
+        import_graph(Several(world()), tmp_path / "g")
+    monkeypatch.undo()
+    assert import_graph(Several(world(), die_after=0), tmp_path / "g").edges == 3
+
+
+def test_a_damaged_shard_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    staging = Staging(tmp_path / "s", Several(world()))
+    staging.fill()
+    shard = next((tmp_path / "s").glob("nodes-*.parquet"))
+    shard.write_bytes(shard.read_bytes()[:-20])
+    with pytest.raises(Corrupt, match="import again"):
+        staging.sorted(256)
 
 
 def write(path: Path, *lines: str) -> Path:

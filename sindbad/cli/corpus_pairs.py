@@ -32,6 +32,13 @@ Revision = Annotated[str, typer.Option(help="Names the weights; needed unless --
 Quantisation = Annotated[str, typer.Option(help="For example FP8_DYNAMIC; a model folder says it itself.")]
 
 
+def folder_here(text: str) -> Path:
+    """A folder of this machine, for typer; a URL would become one of a strange name."""
+    if "://" in text:
+        raise typer.BadParameter(f"{text} must be a folder of this machine; only a job may lie elsewhere")
+    return Path(text)
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to ``sindbad corpus``."""
     app.command()(pairs)
@@ -39,7 +46,14 @@ def register(app: typer.Typer) -> None:
 
 
 def pairs(
-    out: Annotated[Path, typer.Argument(help="Folder: pairs.jsonl, rejected.jsonl, counts.json; teacher/ is a job.")],
+    out: Annotated[
+        Path,
+        typer.Argument(
+            parser=folder_here,
+            metavar="OUT",
+            help="Folder here: pairs.jsonl, rejected.jsonl, counts.json; teacher/ is a job.",
+        ),
+    ],
     recipe: RecipeFile = None,
     stage: StageName = None,
     config: Annotated[
@@ -75,6 +89,7 @@ def pairs(
     to_language: Annotated[str, typer.Option("--to", help="Language that they are translated into; ar.")] = "",
     workers: corpus.Workers = 1,
     retry: corpus.Retry = True,
+    storage: Annotated[str, typer.Option("--storage", help="Options of the storage of --teacher, as JSON.")] = "",
     dry_run: DryRun = False,
 ) -> None:
     """A teacher's translations and judged parallel text as one training file. Run again, it pays for nothing twice."""
@@ -108,12 +123,12 @@ def pairs(
         raise InvalidInput(f"say where {judged} judges: --judge URL, or --judge-model FOLDER with its weights")
     asked = {"translator": translator, "endpoint": endpoint, "endpoint_model": endpoint_model, "model": model,
              "revision": revision, "quantisation": quantisation}  # fmt: skip
-    jobs = [_job(url) for url in teacher or []]
+    jobs = [_job(url, storage) for url in teacher or []]
     if not jobs and settings.teacher is not None:
         folder = out / "teacher"
         if translator or endpoint or model:
             owed = licence or implied.get("licence", "")
-            _translate(folder, settings.teacher, asked, owed, workers=workers, retry=retry)
+            _translate(str(folder), settings.teacher, asked, owed, workers=workers, retry=retry)
         jobs = [_job(str(folder))]
     _tell(_make(settings, out, jobs), out)
 
@@ -138,6 +153,7 @@ def run(
     ] = None,
     workers: corpus.Workers = 1,
     retry: corpus.Retry = True,
+    storage: corpus.Options = "",
     dry_run: DryRun = False,
 ) -> None:
     """Translate the rows of a recipe's corpus stage: `corpus translate` with its settings."""
@@ -153,7 +169,7 @@ def run(
         return
     named = {"translator": translator, "endpoint": endpoint, "endpoint_model": endpoint_model, "model": model,
              "revision": revision, "quantisation": quantisation, "reuse": reuse}  # fmt: skip
-    _translate(Path(job), asked, named, licence, workers=workers, retry=retry)
+    _translate(job, asked, named, licence, workers=workers, retry=retry, storage=storage)
 
 
 # -- behind the commands -----------------------------------------------------------------------------------------------
@@ -181,13 +197,12 @@ def _judge(url: str, model: str, policy: list[str], implied: str) -> dict[str, A
     return {"model": model, "policy": policy} if model or policy else {}
 
 
-def _job(url: str) -> Job:
+def _job(url: str, storage: str = "") -> Job:
     from sindbad.corpus.job import Job
-    from sindbad.corpus.store import JobStore
     from sindbad.errors import InvalidInput, NotFound
 
     try:
-        return Job.open(JobStore(url))
+        return Job.open(corpus._store(url, storage))
     except NotFound as error:
         raise InvalidInput(
             f"{error.message}, and no teacher is named that could begin one: --translator, --endpoint or --model, "
@@ -196,9 +211,11 @@ def _job(url: str) -> Job:
 
 
 def _translate(
-    folder: Path, rows: RowsSettings, asked: dict[str, Any], licence: str, *, workers: int, retry: bool
+    job: str, rows: RowsSettings, asked: dict[str, Any], licence: str, *, workers: int, retry: bool, storage: str = ""
 ) -> None:
-    """Begin or go on with a translation job, by the command for it."""
+    """Begin or go on with a translation job, by the command for it; the job keeps what the configuration says."""
+    import tempfile
+
     import yaml
 
     from sindbad import atomic
@@ -206,12 +223,13 @@ def _translate(
 
     if not licence:
         raise InvalidInput("name the teacher's licence with --licence: all that it writes inherits it")
-    config = folder.with_name(f"{folder.name}.yaml")
-    atomic.write_text(config, yaml.safe_dump(rows.configuration(), sort_keys=False, allow_unicode=True))
-    corpus.translate(
-        job=str(folder), source=list(rows.sources), licence=licence, limit=rows.rows, unit=rows.unit, config=config,
-        from_language=rows.source, to_language=rows.target, workers=workers, retry=retry, **asked,
-    )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="sindbad-rows-") as scratch:
+        config = Path(scratch) / "rows.yaml" if "://" in job else Path(job).with_name(f"{Path(job).name}.yaml")
+        atomic.write_text(config, yaml.safe_dump(rows.configuration(), sort_keys=False, allow_unicode=True))
+        corpus.translate(
+            job=job, source=list(rows.sources), licence=licence, limit=rows.rows, unit=rows.unit, config=config,
+            from_language=rows.source, to_language=rows.target, workers=workers, retry=retry, storage=storage, **asked,
+        )  # fmt: skip
 
 
 def _make(settings: PairsSettings, out: Path, jobs: list[Job]) -> Supervision:

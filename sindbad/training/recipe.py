@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from sindbad.agent.config import AgentConfig
 from sindbad.agent.trajectory import EnvironmentKind
@@ -129,6 +129,16 @@ class SupervisionSizes(BaseModel):
         return self
 
 
+def _here(text: str) -> str:
+    if "://" in text:
+        raise ValueError(f"{text} must be a folder of this machine: later stages read it; rows on other storage are "
+                         "`sindbad corpus run URL` and `sindbad corpus export` by hand")  # fmt: skip
+    return text
+
+
+Folder = Annotated[str, AfterValidator(_here)]
+
+
 class BilingualStage(_Stage):
     """What the light translator is supervised with: a teacher's (``model``) translations, and judged parallel text."""
 
@@ -140,7 +150,7 @@ class BilingualStage(_Stage):
     alone."""
     pairs: PairsSettings
     """Both halves."""
-    out: str
+    out: Folder
     """Folder of pairs.jsonl."""
     stated: SupervisionSizes | None = None
     """The paper's own numbers; null where there is none."""
@@ -164,7 +174,7 @@ class CorpusStage(_Stage):
     kind: Literal["corpus"]
     rows: RowsSettings
     """Which rows, and how they are asked."""
-    out: str
+    out: Folder
     """Folder of the job, and of the data set below it."""
     teacher: str = ""
     """@stage of a bilingual stage: what its teacher translated of these rows is taken over, not translated again."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,24 +14,13 @@ from sindbad.corpus.translate import kept, translate_corpus
 from sindbad.corpus.worker import Worker, prepare
 from sindbad.errors import NotFound
 from tests.unit.corpus.jobs import FAST, Perfect, job, records
+from tests.unit.corpus.object_store import object_store
 
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[JobStore]:
-    """A bucket behind a server on this machine that speaks S3."""
-    from moto.server import ThreadedMotoServer
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
-    server.start()
-    options = {"key": "test", "secret": "test", "client_kwargs": {"endpoint_url": f"http://127.0.0.1:{port}",
-                                                                 "region_name": "us-east-1"}}  # fmt: skip
-    store = JobStore("s3://corpora/job", options)
-    store.fs.call_s3("create_bucket", Bucket="corpora")
-    yield store
-    server.stop()
+    with object_store() as store:
+        yield store
 
 
 def exercise(store: JobStore) -> None:

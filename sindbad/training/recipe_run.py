@@ -45,6 +45,11 @@ WHERE: Final = frozenset({
 """Options with a value that decide where and how fast, not what."""
 FLAGS: Final = frozenset({"--retry", "--no-retry"})
 """The same without a value."""
+TOLD: Final[Any] = {
+    "about": True, "stated": True, "stated_rows": True,
+    "sft": {"threads", "token_budget", "checkpoint_every", "validate_every", "log_every"},
+}  # fmt: skip
+"""Settings that decide nothing of what a stage makes: what a paper says of it, and how a training goes about it."""
 LARGE: Final = 64 << 20
 SAMPLE: Final = 1 << 20
 _FORMAT: Final = 1
@@ -285,7 +290,7 @@ class RecipeRun:
             return digest([_FORMAT, fingerprint(str(self.places.made(stage)[0].parent))])
         nowhere = Places(self.places.recipe, Path("RECIPE"), Path("OUT"), self.places.added)
         words = [_what(command) for command in nowhere.words(stage)]
-        settings = stage.model_dump(mode="json", exclude={"about", "stated", "stated_rows"})
+        settings = stage.model_dump(mode="json", exclude=TOLD)
         read = {text: fingerprint(text) for text in (*self.places.read(stage), *self._given(stage))}
         return digest([_FORMAT, settings, words, read, {name: self._of(name) for name in self.places.needs(stage)}])
 

@@ -114,7 +114,7 @@ def test_stages_run_in_order_and_a_second_run_does_nothing(here: Here) -> None:
     [({"tuned": {"sft": {"epochs": 2}}}, ["tuned", "merged", "measured"]),
      ({"translator": {"sft": {"epochs": 2}}}, ["translator", "corpus", "tuned", "merged", "measured"]),
      ({"merged": {"merge": {"t": 0.25}}}, ["merged", "measured"]),
-     ({"bilingual": {"about": "other words"}}, [])],
+     ({"bilingual": {"about": "other words"}, "tuned": {"sft": {"threads": 3, "checkpoint_every": 7}}}, [])],
 )  # fmt: skip
 def test_a_changed_setting_runs_its_stage_again_and_what_depends_on_it(
     here: Here, changes: dict[str, dict[str, Any]], runs: list[str]

@@ -17,6 +17,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -244,7 +245,8 @@ class VersionRecorder:
     """Writes every change of a curator as a data-set version: its ``on_change``.
 
     A curator that is reopened tells all its changes again; those that have their version are skipped, so a curator that
-    was killed between its journal and the version makes up for it.
+    was killed between its journal and the version makes up for it. A change whose version could not be written (a full
+    disk) waits, and is published before the next one: a version without its predecessor could never be loaded.
 
     Args:
         writer: tells this curator from others that write to the store; the same after a resume.
@@ -257,17 +259,22 @@ class VersionRecorder:
         self._store, self._writer, self._run, self._stage = store, writer, run, stage
         self._by_id = {question.question_id: question for question in questions}
         self._events: set[int] | None = None
+        self._waiting: deque[dict[str, Any]] = deque()
 
     def __call__(self, change: Change, state: CuratorState) -> None:
         if self._events is None:
             self._events = {item.event for item in self._store.log() if item.writer == self._writer}
         if change.number in self._events:
             return
-        self._publish(change, state)
+        self._waiting.append(self._version(change, state))
         self._events.add(change.number)
+        while self._waiting:
+            self._store.publish(**self._waiting[0])
+            self._waiting.popleft()
 
-    def _publish(self, change: Change, state: CuratorState) -> None:
-        self._store.publish(
+    def _version(self, change: Change, state: CuratorState) -> dict[str, Any]:
+        """What :meth:`DataSetStore.publish` is told, as the state is now."""
+        return dict(
             writer=self._writer,
             event=change.number,
             run=self._run,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -110,6 +111,32 @@ def test_a_publication_that_was_cut_short_is_no_version(tmp_path: Path, monkeypa
     monkeypatch.undo()
     assert store.numbers() == [1, 2, 3]
     assert sorted(path.name for path in store.root.iterdir()) == ["v000001", "v000002", "v000003"]
+    opened(tmp_path).close()
+    assert store.numbers() == [1, 2, 3, 4]
+
+
+def test_what_a_full_disk_kept_from_becoming_a_version_becomes_one_before_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next version names a D that no version before it holds, and can never be loaded."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store = DataSetStore(tmp_path / "datasets")
+    with opened(tmp_path) as curator:
+        curator.profile([Outcome(q.question_id, 4, 2) for q in QUESTIONS], version=3)
+        with monkeypatch.context() as patched:
+            patched.setattr("sindbad.curation.versions.save_questions", full)
+            for new in NEW[:2]:
+                with pytest.raises(OSError, match="No space left"):
+                    curator.extend([new], reason="synthesis")
+        assert store.numbers() == [1]
+        curator.refresh("steps")
+    assert [(m.event, m.reason, m.parent) for m in store.log()] == [
+        (0, "profile", None), (1, "synthesis", 1), (2, "synthesis", 2), (3, "steps", 3),
+    ]  # fmt: skip
+    assert [len(store.load(number).questions) for number in store.numbers()] == [8, 9, 10, 10]
     opened(tmp_path).close()
     assert store.numbers() == [1, 2, 3, 4]
 

@@ -67,10 +67,14 @@ class Triples:
             if isinstance(row, Unusable):
                 yield row
                 continue
-            own = str(row["id"])
-            yield Node(own, str(row.get("type") or ""), _texts(row, "name", "names"), _aliases(row),
-                       prose=_texts(row, "text", "texts"))  # fmt: skip
-            yield from _values(own, row.get("attributes"))
+            if not isinstance(row["id"], str | int):
+                yield Unusable(f"{self._entities.name}: an id that is no text", f"{row['id']!r}"[:120])
+                continue
+            told = _Told(row)
+            yield Node(told.own, told.text("type"), told.texts("name", "names"), told.aliases(),
+                       prose=told.texts("text", "texts"))  # fmt: skip
+            yield from told.slips
+            yield from _values(told.own, row.get("attributes"))
 
     def _links(self) -> Iterator[Fact]:
         for row in tsv(self._triples, ("subject", "relation", "object")):
@@ -99,15 +103,54 @@ def _wording(path: Path) -> Wording:
     return Wording(words)
 
 
-def _texts(row: Record, one: str, many: str) -> dict[str, str]:
-    """{"name": "X"} is the English name; {"names": {"ar": …}} says languages."""
-    found = {code: str(text) for code, text in (row.get(many) or {}).items() if code in LANGUAGES and text}
-    return {"en": str(row[one]), **found} if row.get(one) else found
+class _Told:
+    """What a line says of an entity. What it says in another form than it should is passed over, and in ``slips``."""
 
+    def __init__(self, row: Record) -> None:
+        self.own = str(row["id"])
+        self.slips: list[Unusable] = []
+        self._row = row
 
-def _aliases(row: Record) -> dict[str, list[str]]:
-    given = row.get("aliases") or {}
-    return {"en": [str(one) for one in given]} if isinstance(given, list) else {k: list(v) for k, v in given.items()}
+    def text(self, key: str) -> str:
+        """A text or a number; "" where there is none."""
+        return self._text(key, self._row.get(key))
+
+    def texts(self, one: str, many: str) -> dict[str, str]:
+        """{"name": "X"} is the English name; {"names": {"ar": …}} says languages."""
+        found = {code: self._text(many, given) for code, given in self._by_language(many).items()}
+        if single := self.text(one):
+            found = {"en": single, **found}
+        return {code: text for code, text in found.items() if text}
+
+    def aliases(self) -> dict[str, list[str]]:
+        """By language, or English ones; a text is one alias."""
+        given = self._row.get("aliases")
+        if isinstance(given, str | list):
+            given = {"en": given}
+        found = {
+            code: [self._text("aliases", one) for one in ([some] if isinstance(some, str) else some)]
+            for code, some in self._by_language("aliases", given).items()
+            if isinstance(some, str | list) or self._slip("aliases", some)
+        }
+        return {code: [text for text in some if text] for code, some in found.items()}
+
+    def _by_language(self, key: str, given: Any = None) -> dict[str, Any]:
+        given = given or self._row.get(key) or {}
+        if not isinstance(given, dict):
+            self._slip(key, given)
+            return {}
+        return {code: some for code, some in given.items() if code in LANGUAGES and some}
+
+    def _text(self, key: str, given: Any) -> str:
+        if isinstance(given, str | int | float) and not isinstance(given, bool):
+            return str(given)
+        if given is not None:
+            self._slip(key, given)
+        return ""
+
+    def _slip(self, key: str, given: Any) -> bool:
+        self.slips.append(Unusable(f"{key} in another form than it should have", f"{self.own}: {given!r}"[:120]))
+        return False
 
 
 def _values(own: str, given: Any) -> Iterator[Fact]:

@@ -309,6 +309,43 @@ def test_values_of_an_attribute_are_in_its_commonest_unit_and_the_rest_is_told(t
     assert len(list(graph.with_attribute("motto"))) == 3, "texts are compared with nothing"
 
 
+def told_of(tmp_path: Path, *rows: dict[str, Any]) -> list[Fact]:
+    """What the importer makes of entities."""
+    entities = write(tmp_path / "t.jsonl", *map(json.dumps, rows))
+    (_, nodes), _ = Triples(write(tmp_path / "t.tsv", "a\tr\tb"), entities).parts()
+    return list(nodes())
+
+
+@pytest.mark.parametrize("given", ["Lutetia", ["Lutetia"], {"en": "Lutetia"}, {"en": ["Lutetia", ""], "xx": ["?"]}])
+def test_a_text_is_one_alias(tmp_path: Path, given: Any) -> None:
+    (node,) = told_of(tmp_path, {"id": "a", "name": "Paris", "aliases": given})
+    assert isinstance(node, Node)
+    assert node.aliases == {"en": ["Lutetia"]}
+
+
+@pytest.mark.parametrize(
+    ("key", "given"),
+    [
+        ("names", "Ant"), ("names", ["Ant"]), ("names", {"ar": ["x"]}), ("texts", "An ant."), ("text", ["An ant."]),
+        ("aliases", 5), ("aliases", {"en": 5}), ("aliases", [["x"]]), ("type", {"en": "toy"}),
+    ],
+)  # fmt: skip
+def test_what_an_entity_says_in_another_form_is_passed_over_and_told(tmp_path: Path, key: str, given: Any) -> None:
+    node, slip = told_of(tmp_path, {"id": "a", "name": "Ant", key: given})
+    assert isinstance(node, Node)
+    assert isinstance(slip, Unusable)
+    assert node.names == {"en": "Ant"}
+    assert slip.reason.startswith(f"{key} in another form")
+    assert slip.example.startswith("a: ")
+
+
+def test_an_id_is_a_text_or_a_number(tmp_path: Path) -> None:
+    first, second = told_of(tmp_path, {"id": ["a"]}, {"id": 7})
+    assert isinstance(first, Unusable)
+    assert isinstance(second, Node)
+    assert second.entity_id == "7"
+
+
 def test_triples_alone_are_enough(tmp_path: Path) -> None:
     triples = write(tmp_path / "t.tsv", "x y\tlikes_to_see\tz", "z\tlikes_to_see\tz")
     import_graph(Triples(triples), tmp_path / "g")

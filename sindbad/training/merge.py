@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -31,7 +32,8 @@ class TensorMerge:
     """One tensor: cosine of base and tuned, the branch mergekit takes for it, and how far they moved from the base.
 
     ``angle`` is in degrees. ``tuned_change`` and ``merged_change`` are Frobenius norms of the difference to the base
-    over the base's norm. ``added_rows`` were taken from the tuned model as they are: the base lacks them.
+    over the base's norm. ``added_rows`` were taken from the tuned model as they are: the base lacks them, or has
+    filling there; the figures are of the other rows.
     """
 
     name: str
@@ -117,13 +119,20 @@ def cosine(base: Any, tuned: Any) -> float:
 
 
 def merge_states(
-    base: dict[str, Any], tuned: dict[str, Any], config: MergeConfig, *, vocabulary: int | None = None
+    base: dict[str, Any],
+    tuned: dict[str, Any],
+    config: MergeConfig,
+    *,
+    vocabulary: int | None = None,
+    added: Collection[int] = (),
 ) -> tuple[dict[str, Any], MergeReport]:
     """Merge two state dicts with equal names and shapes.
 
     Args:
-        vocabulary: rows of embeddings and head in the result, where tuning added tokens; rows that the base lacks come
-            from the tuned model, rows beyond it are cut.
+        vocabulary: rows of embeddings and head in the result, where the models have different numbers of them; rows
+            that one of them lacks come from the other, rows beyond it are cut.
+        added: ids of tokens that tuning added. Their rows are the tuned model's as they are: where the base has a row
+            of that number, it is filling and stands for nothing.
 
     Raises:
         InvalidInput: names or shapes differ (named), or t fits no tensor.
@@ -138,32 +147,48 @@ def merge_states(
         if not tensor.is_floating_point():
             merged[name] = tensor
             continue
-        shared, extra = _paired(name, tensor, tuned[name], vocabulary)
-        common = merge_tensor(tensor[: shared.shape[0]] if extra is not None else tensor, shared, config, t_of[name])
-        rows.append(_describe(name, tensor[: shared.shape[0]], shared, common, config, t_of[name], extra))
-        merged[name] = common if extra is None else _stacked(common, extra)
+        common = _common(name, tensor, tuned[name], vocabulary, added)
+        left, right = (tensor, tuned[name]) if common is None else (tensor[common.rows], tuned[name][common.rows])
+        made = merge_tensor(left, right, config, t_of[name])
+        rows.append(_describe(name, left, right, made, config, t_of[name], common.added if common is not None else 0))
+        merged[name] = made if common is None else _in_place(made, common, tensor, tuned[name])
     return merged, MergeReport(config.t, tuple(rows))
 
 
-def _paired(name: str, base: Any, tuned: Any, vocabulary: int | None) -> tuple[Any, Any]:
-    """What of ``tuned`` meets the base, and the rows after it (None when the shapes are equal and stay)."""
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """The ``rows`` of an embedding that both models know a token (or nothing) by, of ``size`` in the result; ``added``
+    of the others are the tuned model's."""
+
+    rows: list[int]
+    size: int
+    added: int
+
+
+def _common(name: str, base: Any, tuned: Any, vocabulary: int | None, added: Collection[int]) -> _Common | None:
+    """None where that is every row: the tensors are merged as they are."""
     by_token = name.endswith(("embed_tokens.weight", "lm_head.weight"))
-    if vocabulary is None or not by_token or base.shape[1:] != tuned.shape[1:]:
-        return tuned, None
-    if base.shape == tuned.shape and base.shape[0] == vocabulary:
-        return tuned, None
-    shared = min(base.shape[0], tuned.shape[0], vocabulary)
-    return tuned[:shared], tuned[shared:vocabulary]
+    if not by_token or base.shape[1:] != tuned.shape[1:] or (vocabulary is None and base.shape != tuned.shape):
+        return None
+    size = base.shape[0] if vocabulary is None else vocabulary
+    shared = min(base.shape[0], tuned.shape[0], size)
+    rows = sorted({*range(shared)} - {*added})
+    if len(rows) == shared == size == base.shape[0] == tuned.shape[0]:
+        return None
+    return _Common(rows, size, max(shared, min(tuned.shape[0], size)) - len(rows))
 
 
-def _stacked(common: Any, extra: Any) -> Any:
-    import torch
-
-    return torch.cat([common, extra.to(common.dtype)])
+def _in_place(made: Any, common: _Common, base: Any, tuned: Any) -> Any:
+    """The merged rows among those that only one of the models has."""
+    longer = tuned if tuned.shape[0] >= common.size else base
+    whole = longer[: common.size].to(made.dtype, copy=True)
+    whole[: tuned.shape[0]] = tuned[: common.size].to(made.dtype)
+    whole[common.rows] = made
+    return whole
 
 
 def _describe(
-    name: str, base: Any, tuned: Any, merged: Any, config: MergeConfig, t: float, extra: Any
+    name: str, base: Any, tuned: Any, merged: Any, config: MergeConfig, t: float, added: int
 ) -> TensorMerge:  # fmt: skip
     value = cosine(base, tuned)
     return TensorMerge(
@@ -175,7 +200,7 @@ def _describe(
         relative_change(base, merged),
         t,
         angle(base, tuned),
-        0 if extra is None else int(extra.shape[0]),
+        added,
     )
 
 
@@ -218,7 +243,9 @@ def merge_folders(base_dir: Path, tuned_dir: Path, target: Path, config: MergeCo
     check_replaceable(target, "config.json", inputs=[base_dir, tuned_dir])
     choice = choose(base_dir, tuned_dir, config)
     vocabulary = _rows(base_dir, tuned_dir, choice)
-    merged, report = merge_states(read_state(base_dir), read_state(tuned_dir), config, vocabulary=vocabulary)
+    merged, report = merge_states(
+        read_state(base_dir), read_state(tuned_dir), config, vocabulary=vocabulary, added=choice.kept
+    )
     report = replace(
         report, tokenizer=_side(choice.tokenizer, base_dir), chat_template=_side(choice.template, base_dir),
         dropped_tokens=choice.dropped,

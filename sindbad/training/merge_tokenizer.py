@@ -27,11 +27,13 @@ _SPECIAL_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """``tokenizer`` and ``template``: the folders they are taken from. ``dropped``: tokens of tuning that are lost."""
+    """``tokenizer`` and ``template``: the folders they are taken from. Of the tokens that tuning added: ``dropped`` are
+    lost, ``kept`` (their ids) are the tuned model's alone."""
 
     tokenizer: Path
     template: Path
     dropped: tuple[str, ...] = ()
+    kept: tuple[int, ...] = ()
 
 
 def choose(base: Path, tuned: Path, config: MergeConfig) -> Choice:
@@ -55,7 +57,9 @@ def choose(base: Path, tuned: Path, config: MergeConfig) -> Choice:
     if config.chat_template is None and None not in templates and templates[0] != templates[1]:
         raise InvalidInput("base and tuned model have different chat templates: choose --chat-template base or tuned")
     template = folders[config.chat_template] if config.chat_template else (base if templates[0] is not None else tuned)
-    return Choice(folders[config.tokenizer], template, added if config.tokenizer == "base" else ())
+    if config.tokenizer == "base":
+        return Choice(folders["base"], template, dropped=added)
+    return Choice(folders[config.tokenizer], template, kept=tuple(right[token] for token in added))
 
 
 def vocabulary(folder: Path) -> dict[str, int]:

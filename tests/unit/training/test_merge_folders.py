@@ -21,7 +21,7 @@ from sindbad.demo.tokenizer import build_tokenizer
 from sindbad.errors import Corrupt, InvalidInput, NotFound
 from sindbad.training.configuration import MergeConfig, OptimiserConfig, RunPaths, SFTConfig
 from sindbad.training.examples import of_pair
-from sindbad.training.merge import REPORT_FILE, angle, merge_folders, merged_with, read_state
+from sindbad.training.merge import REPORT_FILE, angle, merge_folders, merge_tensor, merged_with, read_state
 from sindbad.training.sweep import HeldOutLoss, parse_measure, sweep_merge
 from sindbad.translation.small_models import save_tokenizer
 from tests.unit.training.conftest import tiny_model
@@ -126,6 +126,44 @@ def test_tokens_that_tuning_added_are_kept_or_refused_never_lost_in_silence(tmp_
     )  # fmt: skip
     assert dropped.dropped_tokens == ("<new>",)
     assert AutoModelForCausalLM.from_pretrained(str(tmp_path / "cut")).get_input_embeddings().weight.shape[0] == 48
+
+
+@pytest.mark.parametrize("rows", [48, 50])
+def test_added_tokens_that_stand_where_the_base_has_filling_are_the_tuned_models(tmp_path: Path, rows: int) -> None:
+    base, tuned = tmp_path / "base", tmp_path / "tuned"
+    save(base, 0)
+    model = save(tuned, 1, rows=rows)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.add_(torch.randn(rows, 32))
+    model.save_pretrained(str(tuned))
+    tokenizer(base, "<a>")
+    tokenizer(tuned, "<a>", "<new>", "<newer>")
+    kept = merge_folders(base, tuned, tmp_path / "kept", MergeConfig(tokenizer="tuned"))
+    name = "model.embed_tokens.weight"
+    left, right, merged = (read_state(tmp_path / side)[name] for side in ("base", "tuned", "kept"))
+    assert torch.equal(merged[45:47], right[45:47])
+    assert torch.equal(merged[48:], right[48:])
+    others = [*range(45), 47]
+    expected = merge_tensor(left[others], right[others], MergeConfig())
+    assert torch.equal(merged[others], expected)
+    assert not any(torch.equal(merged[row], right[row]) for row in others)
+    (row,) = [row for row in kept.tensors if row.name == name]
+    assert row.added_rows == 2 + rows - 48
+    assert {one.added_rows for one in kept.tensors if one.name != name} == {0}
+
+
+def test_with_the_bases_tokenizer_filling_that_tuning_has_cut_off_stays_the_bases(tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    base, tuned = tmp_path / "base", tmp_path / "tuned"
+    save(base, 0, rows=64)
+    save(tuned, 1, rows=48)
+    for folder in (base, tuned):
+        tokenizer(folder, "<a>")
+    merge_folders(base, tuned, tmp_path / "out")
+    rows = AutoModelForCausalLM.from_pretrained(str(tmp_path / "out")).get_input_embeddings().weight
+    assert rows.shape[0] == 64
+    assert torch.equal(rows[48:], read_state(base)["model.embed_tokens.weight"][48:])
 
 
 def test_vocabularies_numbered_differently_are_refused(tmp_path: Path) -> None:

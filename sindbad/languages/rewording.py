@@ -14,7 +14,8 @@ class RewordingRules:
         prompt: what the model is asked; "{text}" stands for the question.
         paraphrases: relation phrase -> other ways of saying it that state the same.
         auxiliaries: words that may be left out at the start of a phrase.
-        degrees: words that decide what is asked, or how vague it is: the same ones have to stand in both texts.
+        degrees: words that decide what is asked (question words too), or how vague or large an amount is, or on which
+            side of it something lies: the same ones have to stand in both texts.
         hedges: one of them marks a statement as hearsay. negations: none may be added.
     """
 

@@ -26,7 +26,7 @@ _SHORT = 4
 _CLITICS = "[وفبكل]{0,2}(?:ال|لل)?"
 _LATIN_SHORT = 3
 _NUMBERS = re.compile(r"\d+(?:[.,٬٫]\d+|[ \u202f\u00a0]\d{3}(?!\d))*")
-_EASTERN = str.maketrans("٠١٢٣٤٥٦٧٨٩٫", "0123456789.")
+EASTERN_DIGITS = str.maketrans("٠١٢٣٤٥٦٧٨٩٫", "0123456789.")
 
 
 class Witness:
@@ -143,10 +143,10 @@ def states_number(source: Source, attribute: Attribute, pack: LanguagePack) -> b
 
 def numbers_in(text: str) -> set[str]:
     """All numbers of a text, in ASCII digits without separators of thousands."""
-    return {plain_digits(match) for match in _NUMBERS.findall(text.translate(_EASTERN))}
+    return {plain_digits(match) for match in _NUMBERS.findall(text.translate(EASTERN_DIGITS))}
 
 
 def plain_digits(text: str) -> str:
     """Digits and the decimal point only: separators of thousands left out."""
-    folded = text.translate(_EASTERN)
+    folded = text.translate(EASTERN_DIGITS)
     return "".join(char for char in folded if char.isdigit() or char == ".").rstrip(".")

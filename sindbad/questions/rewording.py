@@ -3,9 +3,11 @@
 The model is given the template's text and asked to say the same more naturally. What it returns is read back by rules:
 
     names        every name stands in it, and no other entity of the graph is named
-    numbers      the same numbers, no others; vague amounts in the template's own words
+    numbers      the same numbers, no others
+    amounts      every amount in the template's own words, with what it is an amount of; an auxiliary may go
     relations    every phrase, or a paraphrase of it that the language pack has registered
-    operation    the same words of degree ("higher", "how many") and no opposite ones; no new negation
+    operation    the same words of degree ("higher", "how many", "before") and no others; no new negation
+    asked        the attribute that is asked for and no other, in the question itself, of the same letters
     hearsay      a false statement is still marked as one
     leak         no form of the answer, nothing hidden is named
 
@@ -17,9 +19,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -31,13 +34,14 @@ from sindbad.languages import get_rewording
 from sindbad.languages.pack import LanguagePack
 from sindbad.languages.rewording import RewordingRules
 from sindbad.questions.compact import CompactGraph, compact
-from sindbad.questions.evidence import Witness, mentions, numbers_in
+from sindbad.questions.evidence import EASTERN_DIGITS, Witness, mentions, numbers_in
 from sindbad.questions.forms import LogicalForm, variables_of
 from sindbad.questions.question import Question
 from sindbad.questions.wording import Worder, Wording
 
 _LONGEST_NAME = 6
 _PARALLEL = 16
+_NO_WORDS = frozenset("\u0640\"'“”‘’«»")
 
 
 @dataclass(slots=True)
@@ -113,12 +117,37 @@ class WordingCheck:
             ("numbers", lambda: numbers_in(text) != numbers_in(template.text)),
             ("letters", lambda: _labels(text, self.worder) != _labels(template.text, self.worder)),
             ("relation_lost", lambda: any(not _stated(phrase, text, pack, rules) for phrase in template.phrases)),
+            ("amount", lambda: any(not _as_often(said, text, template, pack, rules) for said in template.amounts)),
             ("degree", lambda: _found(rules.degrees, text, pack) != _found(rules.degrees, template.text, pack)),
+            ("asked", lambda: self._asks_otherwise(text, template, rules)),
             ("negation", lambda: bool(_negations(text, rules) - _negations(template.text, rules))),
             ("hearsay", lambda: form.claim is not None and not _found(rules.hedges, text, pack)),
             ("leak", lambda: self._witness.leak(form, text, self.worder) is not None),
         )
         return next((reason for reason, fails in checks if fails()), "")
+
+    @cached_property
+    def _labels_of_amounts(self) -> frozenset[str]:
+        """Labels of all attributes that have one in this language."""
+        found = set()
+        for attribute in self._compact.columns:
+            with suppress(InvalidInput):
+                found.add(self.worder.measure(attribute).label)
+        return frozenset(found)
+
+    def _asks_otherwise(self, text: str, template: Wording, rules: RewordingRules) -> bool:
+        """Whether the question itself misses the attribute or a letter, or the text names an attribute more.
+
+        What amounts say of attributes is left out first: "has a running time of …" asks for none.
+        """
+        pack, labels = self.worder.pack, self._labels_of_amounts
+        asked, wanted = _question_in(text), _question_in(template.text)
+        rest, question = (_without(template.amounts, some, pack, rules) for some in (text, asked))
+        added = {one for one in labels if _times(one, rest, pack)} - {
+            one for one in labels if _times(one, template.text, pack)
+        }
+        lost = bool(template.asked) and not _times(template.asked, question, pack)
+        return bool(added) or lost or not _labels(wanted, self.worder) <= _labels(asked, self.worder)
 
     def _strangers(self, text: str, template: Wording) -> list[str]:
         """Names of entities in the text that the template does not have, longest first."""
@@ -163,11 +192,56 @@ def _stated(phrase: str, text: str, pack: LanguagePack, rules: RewordingRules) -
     return any(pack.normalise_answer(way) in normal for way in ways)
 
 
+def _verbatim(text: str) -> str:
+    """A text without case, marks, stretched letters, quotation marks, and with ASCII digits; signs and stops stay."""
+    folded = unicodedata.normalize("NFKC", text).translate(EASTERN_DIGITS).casefold().replace("\u2212", "-")
+    return " ".join(
+        "".join(char for char in folded if char not in _NO_WORDS and not unicodedata.combining(char)).split()
+    )
+
+
+def _bare(said: str, rules: RewordingRules) -> str:
+    """Without the auxiliary verb that it begins with."""
+    first, _, rest = said.partition(" ")
+    return rest if rest and first in rules.auxiliaries else said
+
+
+def _pattern(said: str, pack: LanguagePack) -> str:
+    """Finds words in a :func:`_verbatim` text, whole; in Arabic perhaps with clitics."""
+    return rf"(?<![\w-]){_clitics(pack)}{re.escape(_verbatim(said))}(?![\w])"
+
+
+def _clitics(pack: LanguagePack) -> str:
+    """A pattern of what may be written onto the front of a word."""
+    return "[وفبكل]?" if pack.code == "ar" else ""
+
+
+def _times(said: str, text: str, pack: LanguagePack) -> int:
+    return len(re.findall(_pattern(said, pack), _verbatim(text)))
+
+
+def _as_often(said: str, text: str, template: Wording, pack: LanguagePack, rules: RewordingRules) -> bool:
+    """Whether an amount stands in the text as often as in the template: two things may have the same one."""
+    bare = _bare(said, rules)
+    return _times(bare, text, pack) >= _times(bare, template.text, pack)
+
+
+def _without(amounts: Sequence[str], text: str, pack: LanguagePack, rules: RewordingRules) -> str:
+    left = _verbatim(text)
+    for said in sorted(amounts, key=len, reverse=True):
+        left = re.sub(_pattern(_bare(said, rules), pack), " … ", left)
+    return left
+
+
+def _question_in(text: str) -> str:
+    """The sentences with a question mark."""
+    return " ".join(sentence for sentence in re.split(r"(?<=[.!?؟])\s+", text) if "?" in sentence or "؟" in sentence)
+
+
 def _found(words: Sequence[str], text: str, pack: LanguagePack) -> set[str]:
     """Words of a table that stand in the text, as words; in Arabic perhaps with a clitic."""
     plain = text.casefold()
-    prefix = "[وفبكل]?" if pack.code == "ar" else ""
-    return {word for word in words if re.search(rf"(?<!\w){prefix}{re.escape(word)}(?!\w)", plain)}
+    return {word for word in words if re.search(rf"(?<!\w){_clitics(pack)}{re.escape(word)}(?!\w)", plain)}
 
 
 def _negations(text: str, rules: RewordingRules) -> set[str]:

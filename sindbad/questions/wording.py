@@ -27,8 +27,9 @@ class Wording:
     Attributes:
         names: names of the entities that it mentions, hearsay included.
         phrases: for every clue the words that state it, object left out.
-        amounts: vague and exact amounts as worded.
+        amounts: vague and exact amounts as worded, with what they are of ("was released in 1990"), and initials.
         facts: the text without the hearsay and without the question, for checks.
+        asked: label of the attribute that is asked for or compared; "" where there is none.
     """
 
     text: str
@@ -36,6 +37,7 @@ class Wording:
     phrases: tuple[str, ...]
     amounts: tuple[str, ...] = ()
     facts: str = ""
+    asked: str = ""
 
 
 class Worder:
@@ -118,7 +120,8 @@ class _Text:
             facts = " ".join(sentences)
             text = " ".join((*sentences, *self._hearsay(), self._capital(self._question())))
         names, phrases = tuple(dict.fromkeys(self._names)), tuple(dict.fromkeys(self._phrases))
-        return Wording(text, names, phrases, tuple(dict.fromkeys(self._amounts)), facts)
+        asked = self._worder.measure(self._form.attribute).label if self._form.attribute else ""
+        return Wording(text, names, phrases, tuple(dict.fromkeys(self._amounts)), facts, asked)
 
     @property
     def _asked_of(self) -> str:
@@ -185,8 +188,10 @@ class _Text:
                 sentences.append(self._grammar.sentence(self._thing(subject), said))
             for clue in clues:
                 if clue.relation.startswith(INITIAL):
-                    self._amounts.append(clue.object)
-                    sentences.append(self._grammar.begins_with(self._thing(subject), clue.object))
+                    thing = self._thing(subject)
+                    said_so = self._grammar.begins_with(thing, clue.object)
+                    self._amounts.append(said_so.rpartition(thing)[2].strip(" ."))
+                    sentences.append(said_so)
         return sentences
 
     def _hearsay(self) -> list[str]:

@@ -25,6 +25,9 @@ RULES = RewordingRules(
     degrees=(
         "how many", "highest", "lowest", "higher", "lower", "earliest", "latest", "earlier", "later", "differ", "plus",
         "top fifth", "bottom fifth", "early", "mid", "late", "about", "at least", "at most", "between", "century",
+        "before", "after", "since", "until", "more than", "less than", "fewer than", "or more", "or less", "thousand",
+        "million", "billion", "trillion", "when", "where", "why", "which year", "what year", "how much", "how long",
+        "how old",
     ),
     hedges=("some say", "may be wrong", "claimed", "allegedly", "reportedly", "rumour", "rumor", "said to"),
     negations=frozenset({"not", "never", "no", "neither", "nor", "except", "without", "unless"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -12,8 +13,9 @@ from sindbad.graph.knowledge import KnowledgeGraph
 from sindbad.questions.compact import compact
 from sindbad.questions.excerpts import ExcerptConfig
 from sindbad.questions.making import Maker, MakingConfig
-from sindbad.questions.question import Question
+from sindbad.questions.question import Clue, Question
 from sindbad.questions.rewording import WordingCheck, misstated, reword_all
+from sindbad.questions.solver import Interval
 
 
 @pytest.fixture(scope="module")
@@ -139,3 +141,113 @@ def test_arabic_wordings_are_read_back_too(graph: KnowledgeGraph, questions: lis
     assert objections(graph, question, f"من فضلك: {question.text}") == [""]
     assert objections(graph, question, question.text.replace("(ب)", "(ج)")) == ["letters"]
     assert objections(graph, question, "What is it?")[0] == "language"
+
+
+@pytest.mark.parametrize(
+    ("language", "stated", "instead"),
+    [
+        ("en", r"was born in(?= (?:\d|the ))", "died in"),
+        ("en", r"was born in(?= (?:\d|the ))", "was born after"),
+        ("en", r"was released in", "was released before"),
+        ("en", r"was released in (?=\d{4}\W)", "was released in or after "),
+        ("en", r"was released in (\d{4})(?=\W)", r"was released in \1s"),
+        ("en", r"has a running time of", "has a budget of"),
+        ("en", r"has a population of", "has a debt of"),
+        ("en", r"(?<=at least \d{3}) min", " million min"),
+        ("ar", r"صدر في", "دمر في"),
+        ("ar", r"صدر في", "صدر قبل"),
+        ("ar", r"مدته(?= نحو)", "ميزانيته"),
+    ],
+)
+def test_what_an_amount_is_of_and_on_which_side_of_it_has_to_stay(
+    graph: KnowledgeGraph, questions: list[Question], language: str, stated: str, instead: str
+) -> None:
+    asked = [question for question in questions if question.language == language and re.search(stated, question.text)]
+    assert asked
+    for question in asked:
+        changed = re.sub(stated, instead, question.text, count=1)
+        assert objections(graph, question, question.text, changed) == ["", "amount"], changed
+
+
+def test_an_amount_may_lose_its_auxiliary_verb_and_no_more(graph: KnowledgeGraph, questions: list[Question]) -> None:
+    question = next(q for q in questions if q.language == "en" and q.text.count("was released in") == 1)
+    bare = question.text.replace("was released in", "released in")
+    assert objections(graph, question, bare, bare.replace("released in", "in")) == ["", "amount"]
+
+
+def test_two_things_with_the_same_amount_both_keep_it(graph: KnowledgeGraph, questions: list[Question]) -> None:
+    question = next(q for q in questions if q.language == "en" and "film B" in q.text and q.kind == "comparison")
+    check = WordingCheck(graph, compact(graph), "en")
+    clues = tuple(Interval("release_date", "century", 1901, 2000).clue(operand) for operand in question.operands)
+    both = replace(question, clues=(*clues, *question.clues))
+    text = check.template(both)[1].text
+    assert text.count("was released in the 20th century") == 2
+    once = text.replace("was released in the 20th century, ", "", 1)
+    assert (check.objection(text, both), check.objection(once, both)) == ("", "amount")
+
+
+@pytest.mark.parametrize(
+    ("language", "labels"),
+    [
+        ("en", "running time|release date|date of birth|population"),
+        ("ar", "مدة العرض|تاريخ الصدور|تاريخ الميلاد|عدد السكان"),
+    ],
+)
+@pytest.mark.parametrize("instead", ["other", "strange"])
+def test_the_attribute_that_is_asked_for_has_to_stay(
+    graph: KnowledgeGraph, questions: list[Question], language: str, labels: str, instead: str
+) -> None:
+    asked = [q for q in questions if q.language == language and q.attribute and q.operation != "count"]
+    assert len(asked) > 3
+    for question in asked:
+        found = re.findall(labels, question.text)[-1]
+        other = next(label for label in labels.split("|") if label != found)
+        changed = question.text[::-1].replace(found[::-1], (other if instead == "other" else "xyz")[::-1])[::-1]
+        (objection,) = objections(graph, question, changed)
+        assert objection in ("asked", "amount")  # the latter where an amount says the label, too
+    lasting = [q for q in asked if len(re.findall(labels, q.text)) == 1]
+    for question in lasting:
+        assert objections(graph, question, re.sub(labels, "xyz", question.text)) == ["asked"]
+    assert lasting
+
+
+def test_what_an_amount_says_of_an_attribute_does_not_ask_for_it(
+    graph: KnowledgeGraph, questions: list[Question]
+) -> None:
+    question = next(q for q in questions if q.language == "en" and q.operation in ("most", "least")
+                    and q.attribute == "runtime" and "running time of" not in q.text)  # fmt: skip
+    wider = replace(question, clues=(*question.clues, Interval("runtime", "about", 90, 110).clue(question.target)))
+    text = WordingCheck(graph, compact(graph), "en").template(wider)[1].text
+    head, _, tail = text.rpartition("running time")
+    assert "running time of about 100 min" in head
+    assert objections(graph, wider, text, f"{head}budget{tail}") == ["", "asked"]
+
+
+def test_the_question_stays_about_the_same_unknown_and_asks_for_no_attribute_more(
+    graph: KnowledgeGraph, questions: list[Question]
+) -> None:
+    question = next(q for q in questions if q.language == "en" and q.text.endswith("Which film is A?")
+                    and "person B" in q.text and "running time" not in q.text)  # fmt: skip
+    facts = question.text.removesuffix("Which film is A?")
+    assert objections(
+        graph, question,
+        f"{facts}Tell me, which film is A?",
+        f"{facts}Which film stars person B?",
+        f"{facts}What is the running time of film A?",
+        f"{facts}When was film A made?",
+    ) == ["", "asked", "asked", "degree"]  # fmt: skip
+
+
+def test_an_initial_is_kept_as_it_is_worded(graph: KnowledgeGraph, questions: list[Question]) -> None:
+    for language, pattern in (("en", r"(?<=begins with )[A-Z]"), ("ar", "(?<=بحرف «)\\w")):
+        second = {"en": " B ", "ar": "(ب)"}[language]
+        question = next(q for q in questions if q.language == language and second in q.text and not q.distractors)
+        (variable, entity_id), *_ = question.solution
+        letter = graph.entity(entity_id).names[language][0]
+        worded = replace(question, clues=(*question.clues, Clue(variable, f"@initial:{language}", letter)))
+        text = WordingCheck(graph, compact(graph), language).template(worded)[1].text
+        other = "A" if language == "en" else "أ"
+        changed = re.sub(pattern, other, text)
+        assert changed != text
+        assert objections(graph, worded, text) == [""]
+        assert objections(graph, worded, changed)[0] in ("letters", "amount")

@@ -27,7 +27,6 @@ async def train_and_score(
     stage_json: str, encyclopedia_path: str, pairs_path: str, model_path: str, scores_path: str, page_path: str
 ) -> dict[str, float]:
     """Train (or resume), serve and score."""
-    import json
     from dataclasses import asdict
     from pathlib import Path
 
@@ -36,6 +35,7 @@ async def train_and_score(
     from pipelines.encyclopedia import read_encyclopedia
     from pipelines.stage import running
     from sindbad import atomic
+    from sindbad.textfiles import json_lines
     from sindbad.translation.domain import parallel_pairs
     from sindbad.translation.glossary import Glossary
     from sindbad.translation.supervision import Candidate, training_pairs
@@ -43,7 +43,7 @@ async def train_and_score(
 
     with running(stage_json, encyclopedia_path, pairs_path) as stage:
         settings, worlds = stage.parse(TranslatorSettings), read_encyclopedia(Path(encyclopedia_path))
-        pairs = [Candidate(**json.loads(line)) for line in Path(pairs_path).read_text("utf-8").splitlines()]
+        pairs = [Candidate(**row) for _, row in json_lines(Path(pairs_path))]
         glossaries = {world.world_id: Glossary(world.glossary()) for world in worlds.worlds("train")}
         texts = training_pairs(pairs, glossaries, settings.seed)
 

@@ -23,7 +23,7 @@ from sindbad.corpus.filters import Pair as JudgedPair
 from sindbad.corpus.sources import HELD_OUT
 from sindbad.errors import InvalidInput, NotFound
 from sindbad.retrieval.analysis import evaluation
-from sindbad.textfiles import table_rows
+from sindbad.textfiles import json_lines, table_rows
 from sindbad.translation.judges import aligned_sentences
 from sindbad.translation.kinds import SpanKind
 from sindbad.translation.numbers import value
@@ -243,5 +243,4 @@ def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
 
 def load_pairs(path: Path) -> list[Pair]:
     """What :func:`write_pairs` wrote."""
-    rows = map(json.loads, path.read_text("utf-8").splitlines())
-    return [(row["source"], row["target"]) for row in rows]
+    return [(row["source"], row["target"]) for _, row in json_lines(path)]

@@ -385,7 +385,8 @@ class KnowledgeGraph:
     def load(cls, path: str | Path) -> KnowledgeGraph:
         """Inverse of :meth:`save`; Corrupt if the file is not such a graph."""
         try:
-            records = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+            lines = Path(path).read_text(encoding="utf-8").split("\n")  # a text may hold other separators of lines
+            records = [json.loads(line) for line in lines if line]
             return cls._from_records(records)
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise Corrupt(f"{path} is not a graph file: {error}; build the graph again") from error

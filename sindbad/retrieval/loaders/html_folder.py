@@ -81,7 +81,7 @@ def _body(path: Path) -> bytes:
 def _read_index(path: Path) -> Mapping[str, Mapping[str, Any]]:
     """Rows by file; a file may be listed without its ``.gz``. Raises InvalidInput for rows of another form."""
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8").split("\n")  # a title may hold other separators of lines
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:

@@ -109,8 +109,9 @@ def test_bad_pairs_are_counted_by_reason_and_doubles_kept_once() -> None:
 
 
 def test_pairs_survive_their_file(tmp_path: Path) -> None:
-    write_pairs(tmp_path / "x.jsonl", PLAIN)
-    assert load_pairs(tmp_path / "x.jsonl") == PLAIN
+    pairs = [*PLAIN, ("One\u2028two\u0085three\x0bfour\x1cfive.", "واحد\u2029اثنان\rثلاثة.")]
+    write_pairs(tmp_path / "x.jsonl", pairs)
+    assert load_pairs(tmp_path / "x.jsonl") == pairs
 
 
 def test_professional_text_is_mostly_kept() -> None:

@@ -53,6 +53,13 @@ def test_a_saved_graph_loads_equal_and_saves_to_the_same_bytes(built: BuildResul
     assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()
 
 
+def test_a_text_with_separators_of_lines_survives_the_file(tmp_path: Path) -> None:
+    graph = tiny()
+    graph.add_entity(Entity("c", "country", {"en": "C\u2028of\u0085D"}))
+    graph.save(tmp_path / "one.jsonl")
+    assert list(KnowledgeGraph.load(tmp_path / "one.jsonl").to_records()) == list(graph.to_records())
+
+
 def test_half_a_file_is_corrupt(built: BuildResult, tmp_path: Path) -> None:
     built.graph.save(tmp_path / "one.jsonl")
     data = (tmp_path / "one.jsonl").read_bytes()

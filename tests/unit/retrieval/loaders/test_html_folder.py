@@ -66,10 +66,10 @@ def test_a_mirrors_paths_are_addresses_and_without_a_template_nobody_answers_the
 
 def test_an_index_says_where_pages_came_from(folder: Path) -> None:
     rows = [
-        {"file": "x.org/a.html", "url": "https://real.org/a"},
+        {"file": "x.org/a.html", "url": "https://real.org/a", "title": "A\u2028B\u0085C"},
         {"file": "x.org/packed.html", "url": "https://real.org/p", "lang": "fa"},
     ]
-    (folder / "index.jsonl").write_text("\n".join(json.dumps(row) for row in rows), "utf-8")
+    (folder / "index.jsonl").write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), "utf-8")
     found = [r.outcome for r in open_loader(folder, corpus="c").records() if isinstance(r.outcome, Document)]
     assert (found[0].url, found[3].url, found[3].language) == ("https://real.org/a", "https://real.org/p", "fa")
     (folder / "index.jsonl").write_text('{"file": 1}', "utf-8")

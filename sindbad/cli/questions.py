@@ -252,25 +252,34 @@ def reword(
     policy: Annotated[list[str] | None, typer.Option(help="host:port of a policy service, instead.")] = None,
     tokenizer: Annotated[Path | None, typer.Option(help="policy: model folder or weight store.")] = None,
 ) -> None:
-    """Let a language model word the questions; a wording that does not state exactly the clues is not taken."""
+    """Let a language model word the questions; a wording that does not state exactly the clues is not taken.
+
+    Every reply is kept in OUT.replies.jsonl: killed, the same command asks only for the others.
+    """
     import asyncio
 
     from sindbad.questions.factory import open_any
+    from sindbad.questions.replies import ReplyBook, policy_identity
     from sindbad.questions.rewording import policy_model, reword_all
     from sindbad.questions.store import load_questions, save_questions
 
     questions, opened = load_questions(file), open_any(graph)
+    kept = out.with_name(f"{out.name}.replies.jsonl")
 
     async def work() -> Any:
         from sindbad.clients.openai import ChatCompletions, OpenAISettings
+        from sindbad.translation.described import model_name
 
         if policy and tokenizer is not None:
             async with policy_model(policy, tokenizer) as text:
-                return await reword_all(questions, opened, text)
+                with ReplyBook(kept, await policy_identity(policy), text) as book:
+                    return await reword_all(questions, opened, book)
         if not base_url or not model:
             raise InvalidInput("name a model: --base-url and --model, or --policy and --tokenizer")
-        async with ChatCompletions(OpenAISettings(base_url=base_url, model=model, key_variable=key_variable)) as chat:
-            return await reword_all(questions, opened, chat)
+        settings = OpenAISettings(base_url=base_url, model=model, key_variable=key_variable)
+        async with ChatCompletions(settings) as chat:
+            with ReplyBook(kept, model_name(settings, ""), chat) as book:
+                return await reword_all(questions, opened, book)
 
     done = asyncio.run(work())
     save_questions(out, done.questions)

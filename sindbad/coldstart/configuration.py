@@ -72,7 +72,8 @@ class DecontaminationSettings(_Settings):
     on_overlap: OnOverlap = OnOverlap.REMOVE
     """remove leaves it out; refuse stops with the first examples."""
     entities: bool = True
-    """No entity of a question may be an entity of a test question of the same world or graph."""
+    """No entity of a question (named, hidden on the way, or the answer) may be one of a test question of the same world
+    or graph."""
     ngram: int = Field(default=13, ge=0)
     """No run of this many words may be shared with a test question; 0 asks for none."""
     common: int = Field(default=10, ge=1)

@@ -47,6 +47,19 @@ def test_entities_are_ids_and_no_variables_or_attribute_values() -> None:
     assert entities_of(replace(TEST, clues=clues, answer_id="lin")) == {("w1", "tavel"), ("w1", "lin")}
 
 
+def test_an_entity_that_has_to_be_found_on_the_way_counts_and_so_does_one_named_as_hearsay() -> None:
+    """A training question that teaches the hidden step of a test question gives it away, and the other way round."""
+    chain = (Clue("lin", "pupil", "?0"), Clue("?0", "born_in", "?1"))
+    test = replace(TEST, clues=chain, target="?1", solution=(("?0", "bel"), ("?1", "tavel")))
+    about = replace(OTHER, world_id="w1", clues=(Clue("bel", "rival", "?0"),), answer_id="korim")
+    assert reasons(about, tests=(test,)) == {"entity": 1}
+    behind = replace(about, clues=(Clue("sen", "r", "?0"),), solution=(("?0", "bel"),))
+    assert reasons(behind, tests=(test,)) == {"entity": 1}
+    said = replace(about, clues=(Clue("sen", "r", "?0"),), distractors=(Clue("?0", "r", "lin"),))
+    assert reasons(said, tests=(test,)) == {"entity": 1}
+    assert reasons(replace(said, distractors=()), tests=(test,)) == {}
+
+
 def test_an_answer_that_is_a_number_is_no_entity_and_its_questions_named_ones_still_are() -> None:
     """Counts are small: as entities, "3" and "4" of the test set took most count questions of the training set."""
     count = replace(OTHER, world_id="w1", kind="count", answer="3", answer_id="=3", value=3.0)

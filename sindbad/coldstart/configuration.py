@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class _Settings(BaseModel):
@@ -15,7 +15,8 @@ class FilterSettings(_Settings):
     """Rejection sampling. WebSailor: correct, at most 32k tokens, more than five tool calls (papers.md §2a)."""
 
     correct: bool = True
-    """Only what the judge accepted (papers.md test 15); False only to look at what would be refused."""
+    """Only what the judge accepted (papers.md test 15). There is no other set to be had: the card says of every filter
+    what it would refuse alone."""
     max_tokens: int | None = Field(default=None, ge=1)
     """Most tokens of the longest context, prompt included."""
     max_total_tokens: int | None = Field(default=None, ge=1)
@@ -34,6 +35,15 @@ class FilterSettings(_Settings):
     """The answer stands in something that was read. For questions whose answer is a name, not a count."""
     native_thoughts: bool = False
     """Thoughts are in the question's language."""
+
+    @field_validator("correct")
+    @classmethod
+    def _wrong_answers_never_pass(cls, correct: bool) -> bool:
+        if not correct:
+            raise ValueError(
+                "wrong answers never pass; the card says what every filter refuses, and would refuse alone"
+            )
+        return correct
 
 
 class ThoughtWriterKind(StrEnum):

@@ -22,7 +22,7 @@ def _finished(made: Trajectory, settings: FilterSettings) -> str | None:
 
 
 def _correct(made: Trajectory, settings: FilterSettings) -> str | None:
-    if not settings.correct or (made.reward or 0.0) > 0:
+    if (made.reward or 0.0) > 0:
         return None
     return "not judged" if made.reward is None else f"{(made.answer or 'no answer')[:60]!r} is wrong"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from sindbad.agent.trajectory import Segment, Step, Termination
 from sindbad.coldstart.configuration import FilterSettings
@@ -30,6 +31,14 @@ def test_a_good_attempt_passes_every_filter() -> None:
 @pytest.mark.parametrize("reward", [0.0, None])
 def test_what_the_judge_did_not_accept_never_passes(reward: float | None) -> None:
     assert refused(made_of(act(VISIT, PAGE), final(), reward=reward)) == {"correct"}
+
+
+def test_no_setting_lets_wrong_answers_into_a_set() -> None:
+    """What `correct: false` asked for became supervision with loss on every wrong answer."""
+    with pytest.raises(ValidationError, match="wrong answers never pass"):
+        FilterSettings(correct=False)
+    wrong = made_of(act(VISIT, PAGE), final(), reward=0.0)
+    assert refused(wrong, FilterSettings().model_copy(update={"correct": False})) == {"correct"}
 
 
 def test_an_attempt_without_an_answer_is_refused_for_how_it_ended() -> None:

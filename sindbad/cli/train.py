@@ -98,10 +98,14 @@ def existing(path: Path) -> Path:
 
 
 def existing_model(path: Path) -> Path:
-    """A local model folder that can be loaded, seen before anything else is read."""
+    """A local model folder that can be loaded, seen before anything else is read; of a weight store, its current one."""
+    from sindbad.weights import WeightStore
     from sindbad.weights.folder import check_model_folder
+    from sindbad.weights.store import POINTER_NAME
 
     folder = existing(path)
+    if (folder / POINTER_NAME).is_file() and (current := WeightStore(folder).current()) is not None:
+        folder = current.path
     check_model_folder(folder)
     return folder
 

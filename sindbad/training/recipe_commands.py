@@ -61,11 +61,14 @@ class Places:
         return self.out if self.out is not None else self._own
 
     def model(self, model: str) -> str:
-        """Where the model lies that a stage names: an earlier stage's folder, or itself."""
+        """Where the model lies that a stage names: an earlier stage's folder (a reinforced one's weight store), or
+        itself."""
         if not model.startswith("@"):
             return model
         made = self.recipe.stage(model[1:])
-        return str(self.run / "models" / f"{made.name}.folder" if isinstance(made, SFTStage) else self.run / made.name)
+        if isinstance(made, SFTStage):
+            return str(self.run / "models" / f"{made.name}.folder")
+        return str(self.run / "models" / made.name if isinstance(made, GRPOStage) else self.run / made.name)
 
     def path(self, text: str) -> str:
         """A file or folder that a stage names: below ``out`` where a stage makes it, else as it is named."""

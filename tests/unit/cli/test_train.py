@@ -20,7 +20,8 @@ from sindbad.cli.train_questions import question_source
 from sindbad.demo.tokenizer import save_tokenizer
 from sindbad.errors import SindbadError
 from sindbad.training.configuration import RunPaths
-from sindbad.training.recipe import GRPOStage
+from sindbad.training.recipe import GRPOStage, load_recipe
+from sindbad.training.recipe_commands import Places
 from sindbad.training.rollout import Ticket
 from sindbad.weights import WeightStore
 from tests.unit.curation.making import ENGLISH
@@ -44,6 +45,19 @@ def test_dry_run_prints_the_resolved_stage() -> None:
     assert code == 0
     assert shown["grpo"]["advantage"]["normaliser"] == "segment"
     assert shown["grpo"]["rollout"]["group_size"] == 8
+
+
+def test_a_stage_goes_on_from_the_weights_that_the_stage_before_it_published(tmp_path: Path) -> None:
+    places = Places(load_recipe(RECIPES / "websailor_v2.yaml"), RECIPES / "websailor_v2.yaml", tmp_path)
+    (named,) = [words[words.index("--model") + 1] for words in places.words(places.recipe.stage("rl_live"))]
+    model = tiny_model()
+    model.save_pretrained(tmp_path / "model")
+    save_tokenizer(tmp_path / "model")
+    store_ = WeightStore(places.run / "models" / "rl_sim")
+    for _ in range(2):
+        published = store_.publish(tmp_path / "model")
+    assert named == str(store_.root)
+    assert train.existing_model(Path(named)) == published.path
 
 
 def test_an_ambiguous_stage_and_a_missing_model_are_said_in_one_line() -> None:

@@ -110,10 +110,10 @@ class ModelExtractor:
             for task in asked:
                 task.cancel()
             await asyncio.gather(*asked, return_exceptions=True)
-        return self._grounded(page, parts)
+        return self._grounded(page, language, parts)
 
-    def _grounded(self, page: Sequence[str], parts: Sequence[_Part]) -> Extraction:
-        ground = Grounding(self._ontology, page)
+    def _grounded(self, page: Sequence[str], language: str, parts: Sequence[_Part]) -> Extraction:
+        ground = Grounding(self._ontology, page, language)
         for part in parts:
             ground.take(part.reply.statements, part.sentences)
         return Extraction(

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from sindbad.graph import stated_numbers
 from sindbad.graph.extraction import ReadAttribute, ReadEntity
 from sindbad.graph.ontology import Ontology
 from sindbad.graph.reading import ReadFact
@@ -27,7 +28,6 @@ _FORMS: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
     "attribute": (frozenset({"entity", "attribute", "value", "sentence"}), frozenset({"unit"})),
 }
 """Form -> keys that must be there, keys that may."""
-_DIGITS: Final = str.maketrans("٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹", "01234567890123456789")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +89,15 @@ def _from_terse(line: str, ontology: Ontology) -> Statement | None:
 
 @dataclass(slots=True)
 class Grounding:
-    """Collects what stands the check. ``sentences`` are one page's, or those of one part of it, in order."""
+    """Collects what stands the check.
+
+    Attributes:
+        page: one page's sentences, in order. language: theirs; "" reads no words that multiply a number.
+    """
 
     ontology: Ontology
     page: Sequence[str]
+    language: str = ""
     entities: dict[str, ReadEntity] = field(default_factory=dict)
     facts: dict[tuple[str, str, str], ReadFact] = field(default_factory=dict)
     attributes: dict[tuple[str, str, str], ReadAttribute] = field(default_factory=dict)
@@ -150,7 +155,7 @@ class Grounding:
         value = _value(said["value"], known.kind)
         if value is None:
             return "bad_value"
-        if not _stated(value, known.kind, sentence):
+        if not _stated(value, known.kind, sentence, self.language):
             return "not_in_sentence"
         unit = said.get("unit")
         unit = unit if isinstance(unit, str) and len(unit) < 20 and unit in sentence else known.unit
@@ -185,15 +190,12 @@ def _value(said: object, kind: str) -> int | float | str | None:
     return _name(said) or None
 
 
-def _stated(value: int | float | str, kind: str, sentence: str) -> bool:
-    """Numbers by their digits, separators forgotten; dates by their year; texts as they are."""
+def _stated(value: int | float | str, kind: str, sentence: str, language: str) -> bool:
+    """Numbers by their value; dates by their year, and their day where they have one; texts as they are."""
+    if kind == "number":
+        assert not isinstance(value, str)  # by :func:`_value`
+        return stated_numbers.states(value, sentence, language)
     if kind == "text":
         return str(value) in sentence
-    plain = sentence.translate(_DIGITS)
-    if kind == "date":
-        year = str(value).lstrip("-")[:4].lstrip("0")
-        return year in re.findall(r"\d+", plain)
-    runs = re.findall(r"\d[\d.,٬٫\u00a0\u202f' ]*", plain)
-    written = {re.sub(r"\D", "", run) for run in runs} | {number for run in runs for number in re.findall(r"\d+", run)}
-    digits = re.sub(r"\D", "", f"{abs(value):g}" if isinstance(value, float) else str(abs(int(value))))
-    return digits in written or digits.rstrip("0") in {text.rstrip("0") for text in written}
+    year, *rest = str(value).lstrip("-").split("-")
+    return {int(year), *map(int, rest[1:])} <= stated_numbers.figures(sentence)

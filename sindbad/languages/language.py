@@ -8,6 +8,7 @@ which is rough ("fr" 1.03, where prose has about 1.15), so the range around it i
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import cached_property, lru_cache
 from typing import Any, Final
@@ -21,6 +22,8 @@ _FEWEST: Final = 2000
 _UNKNOWN: Final = (0.3, 3.0)
 _JOINT: Final = {"Jpan": ("Hira", "Kana", "Hani"), "Kore": ("Hang", "Hani"), "Hans": ("Hani",), "Hant": ("Hani",)}
 """CLDR's names for several scripts together."""
+_SCALED: Final = re.compile(r"\W*(0+)\s*'?([^\d\s\u200e\u200f']+)'?\W*")
+"""CLDR's "00 million"."""
 _NAMES: Final = ("territories", "languages", "currencies")
 
 
@@ -93,6 +96,15 @@ class CldrLanguage(Language):
         if here < _FEWEST:
             return _UNKNOWN
         return LENGTH_SLACK[0] * there / here, LENGTH_SLACK[1] * there / here
+
+    @cached_property
+    def scales(self) -> dict[str, int]:
+        """Words behind a figure that multiply it: {"million": 1000000, …}."""
+        known = _locale(self.code).compact_decimal_formats
+        forms = known.get("long") or known.get("short") or {}
+        written = [(int(least), form.pattern) for forms_of in forms.values() for least, form in forms_of.items()]
+        read = [(least, match) for least, pattern in written if (match := _SCALED.fullmatch(pattern))]
+        return {match[2]: least // 10 ** (len(match[1]) - 1) for least, match in read}
 
     @cached_property
     def _pattern(self) -> Any:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
@@ -62,6 +63,18 @@ def _canonical(text: str) -> str:
 def values(text: str) -> Counter[str]:
     """The numbers of ``text`` by value, each as often as it stands there."""
     return Counter(value(match[0]) for match in _NUMBER.finditer(text))
+
+
+def readings(text: str, *, comma: bool = False) -> Iterator[tuple[int, str]]:
+    """The numbers of ``text`` for :func:`value`, each with where it ends; what may be read in several ways in each.
+
+    "12 000" is a number as well as two; with ``comma`` "1,234" and "1.234" may both be meant in both ways.
+    """
+    for said in (text, _SPACED.sub(lambda match: match[0].replace(" ", "\u202f"), text)):
+        for match in _NUMBER.finditer(said):
+            yield match.end(), match[0]
+            if comma:
+                yield match.end(), match[0].translate(_SWAPPED)
 
 
 def differing(source: str, target: str, source_language: str, target_language: str) -> list[str]:

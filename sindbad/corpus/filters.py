@@ -3,7 +3,8 @@
 A filter measures one number and keeps what lies inside its bounds; so a threshold can be changed after the fact, and
 the ledger's scores say what another one would have kept. What is protected (code, URLs, mathematics) is taken out
 before scripts, lengths and languages are measured; numbers are compared by value, because "٣" and "3" are the same.
-What stays in the source language on purpose (``Pair.kept``) is taken out of both texts before anything is measured.
+What stays in the source language on purpose (``Pair.kept``) is taken out of both texts before anything is measured; how
+much of a conversation that may be is a filter of its own.
 
 Covered here: what needs the text alone. What needs a model (round trip, judge, quality estimation) is in
 :mod:`sindbad.corpus.examiners`, duplicates between rows in :mod:`sindbad.corpus.duplicates`.
@@ -61,6 +62,8 @@ class FilterSettings(BaseModel):
     """Most of the signs of a cut-off text (see ``truncated``)."""
     answered_max: float = 0.6
     """Most of the signs that a task was done instead of translated (see :mod:`sindbad.corpus.answered`)."""
+    kept_max: float = 0.9
+    """Most of a conversation's characters that stay in the source language because a task asks to transform them."""
     short_text: int = 12
     """Below this many characters, lengths say nothing."""
     without: tuple[str, ...] = ()
@@ -73,7 +76,7 @@ class Pair:
 
     ``answer`` and ``source_answer``: in a conversation, the reply to this message, translated and as it was; a
     "translation" that consists of its reply is suspect. ``kept``: what stands in both texts in the source language on
-    purpose, because a task asks to transform it ("fix the grammar of …"); it is never judged.
+    purpose, because a task asks to transform it ("fix the grammar of …"); of it only the amount is judged.
     """
 
     source: str
@@ -304,7 +307,9 @@ DEFAULT_FILTERS: tuple[Filter, ...] = (
     Filter("names", names, _NONE),
 )
 """In the waterfall's order: the first reason is the one that counts."""
-FILTER_NAMES: Final = tuple(filter_.name for filter_ in DEFAULT_FILTERS)
+KEPT: Final = "kept"
+"""Measured on a whole conversation (:func:`kept_share`), behind the filters of a message."""
+FILTER_NAMES: Final = (*(filter_.name for filter_ in DEFAULT_FILTERS), KEPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,8 +339,21 @@ def judge_all(
     for pair in judged_parts(pairs):
         for score in judge(pair, settings, filters).scores:
             worst[score.name] = _worse(worst.get(score.name), score)
-    scores = tuple(worst.values())
+    scores = (*worst.values(), *_kept_scores(pairs, settings or FilterSettings()))
     return Verdict(next((score.reason for score in scores if score.reason), ""), scores)
+
+
+def kept_share(pairs: Sequence[Pair]) -> float:
+    """How much of the sources' characters no filter sees, because it stays as it is; NaN where nothing does."""
+    kept = sum(len(part) for pair in pairs for part in pair.kept)
+    return kept / max(1, sum(len(pair.source.strip()) for pair in pairs)) if kept else NOTHING
+
+
+def _kept_scores(pairs: Sequence[Pair], settings: FilterSettings) -> tuple[Score, ...]:
+    share = kept_share(pairs)
+    if math.isnan(share) or KEPT in settings.without:
+        return ()
+    return (Score(KEPT, share, KEPT if share > settings.kept_max else "", -math.inf, settings.kept_max),)
 
 
 def _worse(one: Score | None, other: Score) -> Score:

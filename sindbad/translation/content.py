@@ -9,6 +9,7 @@ sentences around a quotation. Without such an instruction nothing is kept. A lan
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sindbad.errors import SindbadError
-from sindbad.translation.wording import Task, get_wording
+from sindbad.translation.wording import Task, Wording, get_wording
 
 Range = tuple[int, int]
 SEARCHED = 600
@@ -28,6 +29,8 @@ _QUOTED = re.compile(
 )
 _COLON = re.compile(r":(?!//)\s*")
 _BREAK = re.compile(r"\n\s*\n|\n")
+_SENTENCE_START = re.compile(r"(?s:.*)(?:[.?!؟](?=\s)|\n)")
+"""Up to the last end of a sentence."""
 _FORMAT = re.compile(
     r"\A\s*(?:(?:use|output|answer|return|reply|write|format|only|do not|don't|please|اكتب|أجب|استخدم)\b[^\n]*)\Z", re.I
 )
@@ -67,13 +70,26 @@ def _task(text: str, language: str) -> tuple[Task, int, int] | None:
     """The first instruction at the head of the text or in its last paragraph."""
     tail = max(SEARCHED, len(text) - SEARCHED)
     best: tuple[Task, int, int] | None = None
-    for task in get_wording(language).tasks:
-        match = task.pattern.search(text, 0, SEARCHED) or (
-            task.pattern.search(text, tail) if tail < len(text) else None
-        )
-        if match and not _within_quotes(text, match.start()) and (best is None or match.start() < best[1]):
-            best = (task, match.start(), match.end())
+    wording = get_wording(language)
+    for task in wording.tasks:
+        for match in itertools.chain(task.pattern.finditer(text, 0, SEARCHED), task.pattern.finditer(text, tail)):
+            if best is not None and match.start() >= best[1]:
+                break
+            if not _within_quotes(text, match.start()) and not _aside(text, match, wording):
+                best = (task, match.start(), match.end())
+                break
     return best
+
+
+def _aside(text: str, match: re.Match[str], wording: Wording) -> bool:
+    """Whether the sentence around ``match`` only speaks of such a task, and points at no text."""
+    aside = wording.aside_pattern
+    start = _SENTENCE_START.search(text, max(0, match.start() - SEARCHED), match.start())
+    begin = start.end() if start else max(0, match.start() - SEARCHED)
+    found = aside.search(text, begin, match.end()) if aside else None
+    if found is None or found.start() > match.start():
+        return False
+    return not (wording.given_pattern and wording.given_pattern.search(text, begin, _sentence_end(text, match.end())))
 
 
 def _within_quotes(text: str, position: int) -> bool:
@@ -104,7 +120,11 @@ def _object(text: str, language: str, start: int, end: int) -> list[Range]:
 
 
 def _inner(match: re.Match[str]) -> Range:
-    return match.span(next(number for number in range(1, 7) if match[number] is not None))
+    """What a quotation encloses, without the blanks of « … »."""
+    number = next(number for number in range(1, 7) if match[number] is not None)
+    start, inner = match.start(number), match[number]
+    lead = len(inner) - len(inner.lstrip())
+    return start + lead, start + max(lead, len(inner.rstrip()))
 
 
 def _instruction_around(text: str, quoted: Sequence[Range], end: int) -> bool:
@@ -171,6 +191,8 @@ def kept_of_answer(reply: str, asked: Kept, content: Sequence[str]) -> Kept:
     quoted = [_inner(match) for match in _QUOTED.finditer(reply)]
     words = _words(" ".join(content))
     own = _words(reply)
+    if asked.answer == "translate":
+        return Kept(_named(reply, content, quoted), asked.task)
     if quoted and sum(end - start for start, end in quoted) < 0.8 * len(reply):
         return Kept(tuple(quoted), asked.task)
     colon = re.match(r"[^:\n]{3,80}:\s*(?=\S)", reply)
@@ -180,6 +202,14 @@ def kept_of_answer(reply: str, asked: Kept, content: Sequence[str]) -> Kept:
     if alike or asked.task != "grammar" or len(reply) < 3 * sum(map(len, content)):
         return Kept(tuple(_trimmed(reply, 0, len(reply))), asked.task)
     return NOTHING
+
+
+def _named(reply: str, content: Sequence[str], quoted: Sequence[Range]) -> tuple[Range, ...]:
+    """Where ``reply`` names the content or quotes something; disjoint, in order."""
+    parts = "|".join(re.escape(part) for part in sorted(content, key=len, reverse=True))
+    named = [match.span() for match in re.finditer(rf"(?<!\w)(?:{parts})(?!\w)", reply)]
+    free = [(start, end) for start, end in named if not any(left < end and start < right for left, right in quoted)]
+    return tuple(sorted([*quoted, *free]))
 
 
 def _words(text: str) -> set[str]:

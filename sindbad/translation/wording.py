@@ -25,7 +25,8 @@ class Task:
 
     Attributes:
         name: stable name ("grammar", "translation", …). pattern: how the instruction is worded.
-        answer: what becomes of the answer: "keep" (it is in the source language too) or "translate".
+        answer: what becomes of the answer: "keep" (it is in the source language too), or "translate" (it speaks about
+            the object; only what it names of that, or quotes, stays).
     """
 
     name: str
@@ -45,6 +46,10 @@ class Wording:
     chatter: tuple[str, ...] = ()
     trailing: tuple[str, ...] = ()
     tasks: tuple[Task, ...] = ()
+    asides: tuple[str, ...] = ()
+    """A sentence that asks about such tasks, or for a new text, and sets none: "how can I improve my grammar"."""
+    given: tuple[str, ...] = ()
+    """A sentence that points at a text is a task all the same: "how would you correct the grammar of this sentence"."""
     objects: tuple[str, ...] = ()
     above: tuple[str, ...] = ()
     feminine: tuple[str, ...] = ()
@@ -63,6 +68,16 @@ class Wording:
     def trailing_pattern(self) -> re.Pattern[str] | None:
         """A line of its own in a reply that speaks about the translation."""
         return _any(self.trailing, r"(?m:^[\s\"'*_(\[-]*(?:{}))")
+
+    @cached_property
+    def aside_pattern(self) -> re.Pattern[str] | None:
+        """See ``asides``."""
+        return _any(self.asides, "(?:{})")
+
+    @cached_property
+    def given_pattern(self) -> re.Pattern[str] | None:
+        """See ``given``."""
+        return _any(self.given, "(?:{})")
 
     @cached_property
     def object_pattern(self) -> re.Pattern[str] | None:

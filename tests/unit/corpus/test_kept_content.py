@@ -171,11 +171,24 @@ def test_a_message_of_which_nothing_else_is_left_is_left_out() -> None:
     (left,) = judged_parts([PAIR, answer])
     assert (left.source.strip(), left.target.strip(), left.kept) == (ASKED.strip(), ARABIC.strip(), ())
     assert judged_parts([answer]) == []
-    assert judge_all([answer]).keep
+    assert judge_all([PAIR, answer]).keep
     number = Pair("4", "5")
     assert judged_parts([number]) == [number]  # a number is judged, as it always was
     added = Pair(RIGHT, f"{RIGHT} وهذه جملة طويلة أضافها المترجم من عنده.", kept=(RIGHT,))
     assert judge_all([added]).reason == "length_ratio"  # a word around what is kept is looked at
+
+
+def test_a_conversation_that_stays_in_english_nearly_whole_is_dropped_however_right_each_part_is() -> None:
+    """Nothing but this filter sees what is kept: a wrong rule would leave whole answers in the corpus."""
+    long = Pair(f"{RIGHT} " * 20, f"{RIGHT} " * 20, kept=(f"{RIGHT} " * 20,))
+    verdict = judge_all([PAIR, long])
+    assert (verdict.reason, verdict.scores[-1].name, verdict.scores[-1].high) == ("kept", "kept", 0.9)
+    assert verdict.scores[-1].value > 0.9
+    assert judge_all([PAIR, long], FilterSettings(kept_max=1.0)).keep
+    assert judge_all([PAIR, long], FilterSettings(without=("kept",))).keep
+    assert [score.name for score in judge_all([Pair("The sky is blue.", "السماء زرقاء.")]).scores] == [
+        one.name for one in DEFAULT_FILTERS
+    ]  # where nothing is kept the scores are those that they were
 
 
 def test_a_short_word_is_taken_out_where_it_stands_alone() -> None:
@@ -198,7 +211,13 @@ async def test_a_record_without_such_a_task_is_translated_message_by_message_as_
         asked: list[list[str]]
 
         async def translate(
-            self, texts: Sequence[str], *, source: str = "en", target: str = "ar", glossary: Glossary | None = None
+            self,
+            texts: Sequence[str],
+            *,
+            source: str = "en",
+            target: str = "ar",
+            glossary: Glossary | None = None,
+            seed: int = 0,
         ) -> list[Translation]:
             self.asked = [list(texts)]
             return [Translation(pseudo_arabic(text), True) for text in texts]

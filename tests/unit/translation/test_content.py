@@ -28,10 +28,10 @@ def test_the_rules_agree_with_the_labels() -> None:
     assert len(CASES) >= 60
     wrong = [(text, parts(text, kept_by_rule(text, code))) for code, text, stay in CASES
              if parts(text, kept_by_rule(text, code)) != stay]  # fmt: skip
-    assert len(CASES) - len(wrong) >= 0.95 * len(CASES), wrong
-    # a false alarm leaves a text untranslated: rarer still
+    assert len(CASES) - len(wrong) >= 0.98 * len(CASES), wrong
+    # a false alarm leaves a text, and the whole answer, untranslated
     false_alarms = [text for code, text, stay in CASES if not stay and kept_by_rule(text, code).ranges]
-    assert len(false_alarms) <= 1, false_alarms
+    assert false_alarms == []
 
 
 @pytest.mark.parametrize(("instruction", "answer", "stay"), ANSWERS)

@@ -61,7 +61,7 @@ async def translate(
     from sindbad import atomic
     from sindbad.corpus.connect import Connection, connected, examiners
     from sindbad.corpus.export import export, inherited
-    from sindbad.corpus.identify import Named, identify
+    from sindbad.corpus.identify import Named, identify, owed
     from sindbad.corpus.job import Job, JobSpec, local_store
     from sindbad.corpus.ledger import Attempt
     from sindbad.corpus.records import write_training_rows
@@ -75,12 +75,12 @@ async def translate(
     with running(stage_json, data_path, translator_path) as stage:
         settings, model, out = stage.parse(InstructionSettings), Path(translator_path), Path(translated_path)
         said = json.loads((model / "licence.json").read_text("utf-8"))
-        licence, (known, wanted) = said["licence"], said["languages"]
+        known, wanted = said["languages"]
         names = settings.public if settings.from_hub else settings.sources
         requests = [SourceRequest.parse(text, settings.limit, known) for text in names]
         requests = [replace(one, path=Path(data_path) / one.path) if one.path else one for one in requests]
         connection = Connection(model=model, settings=settings.translator)
-        named = Named(licence=licence, unit="message", source=known, target=wanted)
+        named = Named(**owed(said.get("from") or [said["licence"]]), unit="message", source=known, target=wanted)
         identity, _ = await identify(connection, named)
         source = {"sources": [one.describe() for one in requests]}
         spec = JobSpec(

@@ -58,7 +58,9 @@ def translate(
             help="NAME or NAME#REVISION (Hub), NAME=FILE or NAME=FOLDER, then @LICENCE if it differs; repeat.",
         ),
     ],
-    licence: Annotated[str, typer.Option(help="Licence of the translator; inherited by all rows.")],
+    licence: Annotated[
+        list[str], typer.Option(help="Licence of the translator, inherited by all rows; repeat, if it has several.")
+    ],
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N records of each source.")] = None,
     translator: Annotated[list[str] | None, typer.Option(help="Address of a translator service; repeat.")] = None,
     endpoint: Annotated[str, typer.Option(help="An OpenAI-compatible server instead.")] = "",
@@ -94,7 +96,7 @@ def translate(
     storage: Options = "",
 ) -> None:
     """Plan what is missing and translate it. The same command goes on after a kill; a changed one pays for changes."""
-    from sindbad.corpus.identify import Named
+    from sindbad.corpus.identify import Named, owed
     from sindbad.corpus.sources import SourceRequest
 
     requests = [SourceRequest.parse(text, limit, from_language) for text in source]
@@ -103,8 +105,10 @@ def translate(
     asked = _examination(settings.pop("examiners", {}))
     manner = _manner(settings.pop("worker", {}))
     terms = _terms(glossary or settings.pop("glossary", None))
-    named = Named(licence=licence, revision=revision, quantisation=quantisation, declared=translator_identity,
-                  unit=unit, source=from_language, target=to_language)  # fmt: skip
+    named = Named(
+        **owed([*licence, *_made_of(connection)]), revision=revision, quantisation=quantisation,
+        declared=translator_identity, unit=unit, source=from_language, target=to_language,
+    )  # fmt: skip
     identity = _identity(connection, named)
     held = _held(reuse or [], storage, identity)
     rows = {"sources": [one.describe() for one in requests], **({"held": held.describe()} if held else {})}
@@ -344,11 +348,21 @@ def _identity(connection: Connection, named: Named) -> Identity:
     from sindbad.corpus.identify import identify
 
     identity, licence = asyncio.run(identify(connection, named))
-    if licence and licence.lower() != named.licence.lower():
+    said = named.licences or (named.licence,)
+    if licence and licence.lower() not in {named.licence.lower(), *map(str.lower, said)}:
         typer.echo(
-            f"the translator's weights state the licence {licence}; the rows inherit {named.licence}, as you say"
+            f"the translator's weights state the licence {licence}; the rows inherit {', '.join(said)}, as you say"
         )
     return identity
+
+
+def _made_of(connection: Connection) -> list[str]:
+    """The licences of what a model folder was made of, where Sindbad made it: its rows inherit them too."""
+    from sindbad.training.card import LINEAGE_KEY, licences_of, parts_of_model
+    from sindbad.weights.card import front_matter
+
+    folder = connection.model
+    return licences_of(parts_of_model(folder)) if folder is not None and front_matter(folder).get(LINEAGE_KEY) else []
 
 
 def _connected_before(again: dict[str, Any]) -> Connection:

@@ -23,7 +23,7 @@ IN_FLIGHT = 64
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="Recipe (YAML), for example recipes/hala.yaml.")]
 StageName = Annotated[str | None, typer.Option("--stage", help="Stage of the recipe; needed if it has several.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")]
-Licence = Annotated[str, typer.Option(help="Licence of the translator; inherited by all that it writes.")]
+LICENCE = typer.Option(help="Licence of the translator, inherited by all that it writes; repeat, if it has several.")
 Services = Annotated[list[str] | None, typer.Option("--translator", help="Address of a translator service; repeat.")]
 Endpoint = Annotated[str, typer.Option(help="An OpenAI-compatible server instead.")]
 EndpointModel = Annotated[str, typer.Option(help="The model's name there.")]
@@ -66,7 +66,7 @@ def pairs(
     teacher: Annotated[
         list[str] | None, typer.Option("--teacher", help="A translation job that is there already; repeat.")
     ] = None,
-    licence: Licence = "",
+    licence: Annotated[list[str] | None, LICENCE] = None,
     translator: Services = None,
     endpoint: Endpoint = "",
     endpoint_model: EndpointModel = "",
@@ -127,7 +127,7 @@ def pairs(
     if not jobs and settings.teacher is not None:
         folder = out / "teacher"
         if translator or endpoint or model:
-            owed = licence or implied.get("licence", "")
+            owed = licence or [name for name in (implied.get("licence"),) if name]
             _translate(str(folder), settings.teacher, asked, owed, workers=workers, retry=retry)
         jobs = [_job(str(folder))]
     _tell(_make(settings, out, jobs), out)
@@ -136,7 +136,7 @@ def pairs(
 def run(
     job: corpus.Folder,
     recipe: Annotated[Path, typer.Option("--recipe", help="Recipe (YAML) with a corpus stage.")],
-    licence: Licence,
+    licence: Annotated[list[str], LICENCE],
     stage: StageName = None,
     rows: Annotated[int | None, typer.Option(min=1, help="Only the first N rows of each source.")] = None,
     source: Annotated[
@@ -211,7 +211,14 @@ def _job(url: str, storage: str = "") -> Job:
 
 
 def _translate(
-    job: str, rows: RowsSettings, asked: dict[str, Any], licence: str, *, workers: int, retry: bool, storage: str = ""
+    job: str,
+    rows: RowsSettings,
+    asked: dict[str, Any],
+    licence: list[str],
+    *,
+    workers: int,
+    retry: bool,
+    storage: str = "",
 ) -> None:
     """Begin or go on with a translation job, by the command for it; the job keeps what the configuration says."""
     import tempfile

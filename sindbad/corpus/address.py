@@ -3,7 +3,8 @@
 The key of a record is a hash of its messages, the masker's version, the prompt, the model's revision with its
 quantisation, the decoding, the wordings, the content judge, the direction and those glossary terms that occur in it.
 Change one and exactly the rows that it touches have new keys. Filters are not part of it: another threshold judges a
-translation again, unpaid. What an address of before did not hold is not in it now: jobs of before stay what they are.
+translation again, unpaid. Licences are not either: with other ones the plan is made anew, of the same keys, and no row
+is paid for. What an address of before did not hold is not in it now: jobs of before stay what they are.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from sindbad.translation.glossary import Glossary
 from sindbad.translation.prompts import PromptStyle, pair_wording, translation_prompt
 from sindbad.translation.spans import MASKER_VERSION
 
-_LATER: Final = ("wordings", "judge")
+_LATER: Final = ("wordings", "judge", "licences")
 """Fields that an identity of before does not have; empty they change nothing."""
+_OWED: Final = ("licence", "licences")
+"""Fields that are in no key: what is owed for a translation does not change it."""
 
 
 class Identity(BaseModel):
@@ -34,6 +37,9 @@ class Identity(BaseModel):
     """Names temperature, limits, retries and seed."""
     licence: str
     """Licence of the translator, inherited by all that it writes ("cc-by-nc-4.0"); "unknown" is allowed, and shows."""
+    licences: tuple[str, ...] = ()
+    """Where it is made of parts under several: every one of them, and ``licence`` is the one name for all, which cannot
+    say what each of them asks for ("other" is silent of a non-commercial part). Empty: that one licence."""
     quantisation: str = ""
     """"FP8_DYNAMIC", "W8A8"; empty where the weights are as trained."""
     style: PromptStyle = PromptStyle.LIGHT
@@ -64,15 +70,20 @@ class Identity(BaseModel):
             return self.prompt or translation_prompt("", self.style, source=self.source, target=self.target)
         return repr(pair_wording(self.source, self.target))
 
+    @property
+    def owed(self) -> tuple[str, ...]:
+        """Every licence that a row inherits from the translator."""
+        return self.licences or (self.licence,)
+
     def recorded(self) -> dict[str, Any]:
         """JSON-ready, as an identity of before was recorded where it holds no more than that."""
         return {name: value for name, value in self.model_dump().items() if value or name not in _LATER}
 
     def differences(self, other: Identity) -> list[str]:
-        """What ``other`` has changed, a line each ("decoding: 'a' is now 'b'"); the licence is in no key."""
+        """What ``other`` has changed, a line each ("decoding: 'a' is now 'b'"); licences are in no key."""
         mine, theirs = self.model_dump(mode="json"), other.model_dump(mode="json")
         return [f"{name}: {mine[name]!r} is now {theirs[name]!r}" for name in mine
-                if mine[name] != theirs[name] and name != "licence"]  # fmt: skip
+                if mine[name] != theirs[name] and name not in _OWED]  # fmt: skip
 
     def key(self, record: InstructionRecord, glossary: Glossary | None = None) -> str:
         """Content address of one record: 32 hexadecimal digits."""

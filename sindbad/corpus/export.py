@@ -19,7 +19,7 @@ from sindbad.corpus.exported import LINEAGE, pair_columns
 from sindbad.corpus.held import HELD
 from sindbad.corpus.job import Job, batches
 from sindbad.corpus.ledger import Ledger
-from sindbad.corpus.licences import Obligations, obligations
+from sindbad.corpus.licences import Obligations, licences_in, obligations
 from sindbad.corpus.records import InstructionRecord
 from sindbad.corpus.translate import CorpusReport, Kept, kept, report
 
@@ -176,7 +176,7 @@ def card(job: Job, contents: Contents, found: CorpusReport, about: dict[str, Any
         rows=f"{contents.rows:,}",
         of=f"{found.records:,}",
         model=identity.model,
-        model_licence=identity.licence,
+        model_licence=", ".join(identity.owed),
         held=_held(job, contents),
         sources="\n".join(sources) or "| none | 0 | |",
         owed="\n".join(f"- {sentence}" for sentence in owed.sentences()),
@@ -189,8 +189,8 @@ def _held(job: Job, contents: Contents) -> str:
     """What other jobs translated of it."""
     others = job.spec.source.get(HELD, ())
     found = [
-        f"- {contents.translators[one['translator']]:,} rows by `{one['translator']}` ({one['licence']}): translated "
-        "for another job, taken over, judged by the same filters"
+        f"- {contents.translators[one['translator']]:,} rows by `{one['translator']}` ({', '.join(licences_in(one))}): "
+        "translated for another job, taken over, judged by the same filters"
         for one in others
         if contents.translators[one["translator"]]
     ]

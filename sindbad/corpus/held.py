@@ -52,8 +52,7 @@ class Held:
     def describe(self) -> list[dict[str, Any]]:
         """For a job's settings: what is taken over, by its content."""
         return [
-            {"translator": job.spec.identity.model, "licence": job.spec.identity.licence, "rows": len(keys),
-             "digest": _digest(keys)}
+            {"translator": job.spec.identity.model, **_owed(job), "rows": len(keys), "digest": _digest(keys)}
             for job, keys in zip(self.jobs, self._keys, strict=True)
         ]  # fmt: skip
 
@@ -82,6 +81,12 @@ def taken_over(job: Job) -> dict[str, int]:
     return {str(row["model"]): int(row["n"]) for row in found}
 
 
+def _owed(job: Job) -> dict[str, Any]:
+    """As a job of before is described where its translator has one licence."""
+    identity = job.spec.identity
+    return {"licence": identity.licence, **({"licences": list(identity.licences)} if identity.licences else {})}
+
+
 def _kept_by(job: Job) -> dict[str, str]:
     with job.ledger() as ledger:
         batches = ledger.batches(_KEPT, (job.spec.plan_id,), 65_536)
@@ -96,9 +101,11 @@ def _digest(keys: Mapping[str, str]) -> str:
 
 
 def _taken(attempt: Attempt, row: int, job: Job) -> Attempt:
-    """Whoever takes it over has paid nothing for it."""
+    """Whoever takes it over has paid nothing for it. What its job says now of its translator's licences counts too."""
+    identity = job.spec.identity
+    owed = identity.owed if attempt.model == identity.model else ()
     name = "/".join(job.store.url.rstrip("/").split("/")[-2:])
     return replace(
         attempt, row=row, round=0, epoch=0, shard=0, worker=f"{TAKEN_OVER}: {name}", generations=0, prompt_tokens=0,
-        output_tokens=0,
+        output_tokens=0, licences=tuple(dict.fromkeys((*attempt.licences, *owed))),
     )  # fmt: skip

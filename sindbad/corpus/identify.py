@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from sindbad.corpus import connect
 from sindbad.corpus.address import Identity
 from sindbad.corpus.connect import Connection
+from sindbad.corpus.licences import obligations
 from sindbad.errors import InvalidInput, NoModel, NotFound, Unavailable
 from sindbad.translation.described import describe, weights_of, wordings_digest
 from sindbad.translation.prompts import PromptStyle
@@ -31,6 +34,8 @@ class Named(BaseModel):
 
     licence: str
     """Of the translator."""
+    licences: tuple[str, ...] = ()
+    """As in :class:`Identity`."""
     revision: str = ""
     """Names the weights; for a service that knows its own, beside their digest."""
     quantisation: str = ""
@@ -43,6 +48,14 @@ class Named(BaseModel):
     """Language that is translated."""
     target: str = "ar"
     """Language that is wanted."""
+
+
+def owed(licences: Iterable[str]) -> dict[str, Any]:
+    """The fields ``licence`` and ``licences`` of a :class:`Named` whose translator is under all of these."""
+    found = obligations(licences)
+    if len(found.licences) > 1:
+        return {"licence": found.card_licence, "licences": found.licences}
+    return {"licence": "".join(found.licences) or "unknown"}
 
 
 async def identify(connection: Connection, named: Named, *, patience_seconds: float = 0.0) -> tuple[Identity, str]:
@@ -71,8 +84,8 @@ def _declared(connection: Connection, named: Named) -> Identity:
         raise InvalidInput("name the weights with --revision: two models must never share content addresses")
     word = f"declared: {named.declared}"
     return Identity(
-        revision=named.revision, quantisation=named.quantisation, licence=named.licence, unit=named.unit,
-        source=named.source, target=named.target, prompt=word, decoding=word,
+        revision=named.revision, quantisation=named.quantisation, licence=named.licence, licences=named.licences,
+        unit=named.unit, source=named.source, target=named.target, prompt=word, decoding=word,
     )  # fmt: skip
 
 
@@ -103,8 +116,9 @@ def identity_of(found: Description, named: Named) -> Identity:
         raise InvalidInput(f"the service has the prompt style {found.style!r}, which is newer than this client")
     return Identity(
         revision=revision, quantisation=named.quantisation or found.quantisation, licence=named.licence,
-        unit=named.unit, source=named.source, target=named.target, style=PromptStyle(found.style),
-        prompt=found.prompt, decoding=found.decoding, masker=found.masker, wordings=found.wordings, judge=found.judge,
+        licences=named.licences, unit=named.unit, source=named.source, target=named.target,
+        style=PromptStyle(found.style), prompt=found.prompt, decoding=found.decoding, masker=found.masker,
+        wordings=found.wordings, judge=found.judge,
     )  # fmt: skip
 
 

@@ -8,14 +8,15 @@ other are told, not resolved.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 _NON_COMMERCIAL = re.compile(r"(^|[^a-z])nc([^a-z]|$)|non-?\s?commercial|research[- ]only")
 _SHARE_ALIKE = re.compile(r"(^|[^a-z])sa([^a-z]|$)|share-?alike|odbl|gpl|gfdl|fdl")
 _NO_DERIVATIVES = re.compile(r"(^|[^a-z])nd([^a-z]|$)|no-?deriv")
 _UNKNOWN = frozenset({"", "unknown", "other", "none"})
-_PERMISSIVE = ("mit", "apache", "bsd", "cc0", "cc-by-", "cc-by", "odc-by", "isc", "public domain", "cc by", "openrail")
+_PERMISSIVE = ("mit", "apache", "bsd", "cc0", "cc-by-", "cc-by", "odc-by", "isc", "public domain", "cc by")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,12 @@ def obligations(licences: Iterable[str]) -> Obligations:
         tuple(name for name in names if _NO_DERIVATIVES.search(name.lower())),
         tuple(name or "unknown" for name in names if _unclear(name.lower())),
     )
+
+
+def licences_in(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """All licences of a translator as a job, an export or a model folder recorded it: before there was a list, one."""
+    listed = record.get("licences")
+    return tuple(map(str, listed)) if listed else (str(record.get("licence", "unknown")),)
 
 
 def _unclear(name: str) -> bool:

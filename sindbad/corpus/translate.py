@@ -109,7 +109,7 @@ def kept(job: Job, ledger: Ledger | None = None) -> Iterator[Kept]:
                 ours = row["model"] == identity.model
                 out = translated(
                     original, row["contents"], language=identity.target, translator=str(row["model"]),
-                    licences=[identity.licence] if ours else row["licences"],
+                    licences=identity.owed if ours else row["licences"],
                 )  # fmt: skip
                 yield Kept(int(row["row"]), str(row["key"]), original, out)
     finally:

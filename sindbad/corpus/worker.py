@@ -459,7 +459,7 @@ class Worker:
     ) -> Attempt:
         identity, record, again = self.job.spec.identity, todo.record, todo.again
         other = again if again is not None and again.model != identity.model else None  # taken over: it stays theirs
-        owed = other.licences if other else (identity.licence,)
+        owed = other.licences if other else identity.owed
         name, _, detail = verdict.reason.partition(":")
         return Attempt(
             key=todo.key,

@@ -16,7 +16,7 @@ from typing import Any, Final
 import yaml
 
 from sindbad.corpus import exported
-from sindbad.corpus.licences import obligations
+from sindbad.corpus.licences import licences_in, obligations
 from sindbad.weights.card import CARDS, front_matter
 
 CARD: Final = "README.md"
@@ -56,7 +56,7 @@ def parts_of_data(path: Path) -> tuple[Part, ...]:
     identity, held = found["spec"]["identity"], found["spec"].get("source", {}).get("held", ())
     sources = parts_by_source(found["licences"])
     named = [(identity.get("revision", ""), identity), *((one.get("translator", ""), one) for one in held)]
-    translators = (Part("translator", str(name), (str(one.get("licence", UNKNOWN)),)) for name, one in named)
+    translators = (Part("translator", str(name), licences_in(one)) for name, one in named)
     return (*sources, *translators)
 
 

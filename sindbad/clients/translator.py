@@ -33,9 +33,15 @@ class TranslatorClient(ServiceClient):
         )  # fmt: skip
 
     async def translate(
-        self, texts: Sequence[str], *, source: str = "en", target: str = "ar", glossary: Glossary | None = None
+        self,
+        texts: Sequence[str],
+        *,
+        source: str = "en",
+        target: str = "ar",
+        glossary: Glossary | None = None,
+        seed: int = 0,
     ) -> list[Translation]:
-        """One outcome per text, in order; see ``TextTranslator.translate``."""
+        """One outcome per text, in order; see ``TextTranslator.translate``. ``seed``: of attempts that are sampled."""
         if not texts:
             return []
         terms = glossary.terms if glossary is not None else {}
@@ -44,6 +50,7 @@ class TranslatorClient(ServiceClient):
             source_language=source,
             target_language=target,
             glossary=[translator_pb2.GlossaryEntry(source=s, target=t) for s, t in terms.items()],
+            seed=seed,
         )
         reply = await self.call("Translate", request)
         return [_from_proto(translation) for translation in reply.translations]

@@ -266,8 +266,13 @@ class Job:
         return made
 
     def _todo(self, *, retry_failed: bool) -> Any:
-        """(row, shard, key, again) of what is missing. Of rows with one key the first is asked for."""
-        failed = "" if retry_failed else "OR NOT f.accepted"
+        """(row, shard, key, again) of what is missing. Of rows with one key the first is asked for.
+
+        Failed are the rows that these filters rejected, and those that the translator did, whatever filters there were
+        then: without a verdict of these, the former are judged, the latter would be paid for again.
+        """
+        failed = "" if retry_failed else "OR NOT j.accepted"
+        rejected = "" if retry_failed else "AND coalesce(a.translated, true)"
         sql = f"""
             WITH dropped AS (SELECT row FROM attempts WHERE stage = 'plan' AND judging = ?),
                  wanted AS (SELECT min(row) AS row, min_by(shard, row) AS shard, key FROM rows
@@ -281,7 +286,7 @@ class Job:
             SELECT w.row, w.shard, w.key,
                    coalesce(a.translated AND (j.key IS NULL OR w.key IN (FROM taken)), false) AS again
             FROM wanted w LEFT JOIN answered a USING (key) LEFT JOIN judged j USING (key)
-            WHERE j.key IS NULL OR NOT (j.accepted {failed.replace("f.accepted", "j.accepted")})
+            WHERE (j.key IS NULL OR NOT (j.accepted {failed})) {rejected}
             ORDER BY w.shard, w.row"""
         with self.ledger() as ledger:
             return ledger.reader(sql, (self.spec.plan_id, self.spec.judging_id)).read_all()

@@ -178,7 +178,8 @@ class Ledger:
 
     Args:
         plan: the plan whose rows ``rows`` shows, and to whose keys ``final`` is limited; none shows no rows.
-        judging: the filters whose verdicts ``final`` shows; any when empty.
+        judging: the filters whose verdicts ``final`` shows, any when empty; a row that the translator rejected has
+            none, and is shown where these filters have judged nothing of it.
     """
 
     def __init__(
@@ -282,9 +283,10 @@ class Ledger:
         plan = self.store.glob(f"plans/{self.plan}/rows/*.parquet") if self.plan else []
         self._view("rows", plan, _placed(plan_schema()))
         limits = ["stage <> 'plan'"]
-        limits += [f"judging = '{self.judging}'"] if self.judging else []
+        own = f"judging = '{self.judging}'" if self.judging else "true"
+        limits += [f"({own} OR stage = 'translate')"]
         limits += ["key IN (SELECT key FROM rows)"] if plan else []
-        self._connection.execute(_FINAL.replace("LIMITS", " AND ".join(limits)))
+        self._connection.execute(_FINAL.replace("LIMITS", " AND ".join(limits)).replace("OWN", own))
         return self._connection
 
     def _view(self, name: str, files: Sequence[str], empty: Any) -> None:
@@ -305,7 +307,7 @@ CREATE OR REPLACE VIEW final AS
 SELECT * FROM attempts SEMI JOIN (
     SELECT filename, file_row_number FROM (
         SELECT filename, file_row_number, row_number() OVER (
-            PARTITION BY key ORDER BY accepted DESC, round DESC, epoch DESC, written_at DESC) AS place
+            PARTITION BY key ORDER BY accepted DESC, OWN DESC, round DESC, epoch DESC, written_at DESC) AS place
         FROM attempts WHERE LIMITS
     ) WHERE place = 1
 ) USING (filename, file_row_number)

@@ -16,7 +16,6 @@ from sindbad.translation.glossary import Glossary
 from sindbad.translation.protocol import (
     RequestTranslator,
     SegmentAttempt,
-    TextTranslator,
     Translation,
     TranslationRequest,
     Turn,
@@ -56,12 +55,24 @@ class RecordTranslator(Protocol):
         ...
 
 
-class MessageTranslator(TextTranslator, RequestTranslator, Protocol):
+class MessageTranslator(RequestTranslator, Protocol):
     """Translates texts, and conversations: the local translator and the service's client alike."""
+
+    async def translate(
+        self,
+        texts: Sequence[str],
+        *,
+        source: str = "en",
+        target: str = "ar",
+        glossary: Glossary | None = None,
+        seed: int = 0,
+    ) -> list[Translation]:
+        """See ``TextTranslator``; another ``seed`` samples otherwise, wherever it is sampled at all."""
+        ...
 
 
 class ByMessage:
-    """Each message for itself, through ``TextTranslator``: for models that know sentences, not conversations.
+    """Each message for itself, through ``MessageTranslator``: for models that know sentences, not conversations.
 
     A record with a task about its own text ("fix the grammar of …") goes as a conversation, whatever the model knows:
     what of an answer stays in the source language hangs on its question.
@@ -72,13 +83,13 @@ class ByMessage:
         self._whole = ByConversation(translator, source=source, target=target)
 
     async def translate(self, record: InstructionRecord, glossary: Glossary | None, seed: int) -> Outcome:
-        """See :class:`RecordTranslator`; messages are asked for as before when they are retried, whatever ``seed``."""
+        """See :class:`RecordTranslator`."""
         users = (message.content for message in record.messages if message.role == "user")
         if any(kept_by_rule(text, self._source).ranges for text in users):
             return await self._whole.translate(record, glossary, seed)
         texts = list(dict.fromkeys(message.content for message in record.messages if message.content.strip()))
         found = await self._translator.translate(
-            texts, source=self._source, target=self._target, glossary=glossary
+            texts, source=self._source, target=self._target, glossary=glossary, seed=seed
         ) if texts else []  # fmt: skip
         known = dict(zip(texts, found, strict=True))
         reason = next((one.reason or "rejected" for one in found if not one.accepted), "")

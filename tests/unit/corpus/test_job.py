@@ -7,6 +7,7 @@ import errno
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,10 @@ from sindbad.corpus.store import JobStore
 from sindbad.corpus.translate import kept, report, translate_corpus
 from sindbad.corpus.translators import ByMessage, Outcome
 from sindbad.corpus.worker import Worker, WorkerSettings, prepare
+from sindbad.engines.protocol import SamplingParams, TokenChunk
 from sindbad.errors import EngineFailure, InvalidInput, NotFound, Unavailable
 from sindbad.translation.glossary import Glossary
+from sindbad.translation.settings import TranslatorSettings
 from sindbad.translation.translator import Translator
 from tests.unit.corpus.jobs import FAST, IDENTITY, Perfect, job, records
 from tests.unit.translation.scripted import Scripted, into_arabic, tokenizer
@@ -111,6 +114,46 @@ async def test_other_filters_judge_again_without_translating_again(tmp_path: Pat
     done = await translate_corpus(strict, records(5), model, settings=FAST)
     assert (done.kept, done.dropped, model.asked) == (0, {"length_ratio": 5}, [])
     assert report(job(store)).kept == 5  # the old filters' verdict is still there
+
+
+class Losing(Perfect):
+    """Rejects every record itself, as one that loses a placeholder."""
+
+    async def translate(self, record: InstructionRecord, glossary: Glossary | None, seed: int) -> Outcome:
+        self.asked.append(record.record_id)
+        return Outcome((), "span_lost: a link")
+
+
+async def test_other_filters_do_not_pay_again_for_what_the_translator_rejected(tmp_path: Path) -> None:
+    store, model = local_store(tmp_path), Perfect()
+    await translate_corpus(job(store), records(5), Losing(), settings=FAST)
+    other = job(store, filters=FilterSettings(length_ratio_min=0.01))
+    for _ in range(2):
+        done = await translate_corpus(other, records(5), model, settings=FAST, retry_failed=False)
+        assert (done.kept, done.dropped, model.asked) == (0, {"span_lost": 5}, [])
+    assert (await translate_corpus(other, records(5), model, settings=FAST)).kept == 5
+    assert len(model.asked) == 5
+    assert report(job(store)).dropped == {"span_lost": 5}
+
+
+async def test_a_row_that_failed_is_asked_for_with_another_seed_message_by_message_too(tmp_path: Path) -> None:
+    class Seeds(Scripted):
+        async def generate(
+            self, prompt_ids: Sequence[int], sampling: SamplingParams, *, min_version: int = 0
+        ) -> AsyncIterator[TokenChunk]:
+            if sampling.temperature > 0:
+                seeds.append(sampling.seed)
+            async for chunk in super().generate(prompt_ids, sampling, min_version=min_version):
+                yield chunk
+
+    seeds: list[int | None] = []
+    speaker, settings = Seeds(lambda text, attempt: ""), TranslatorSettings(retries=1)
+    for _ in range(2):
+        translator = ByMessage(Translator(speaker, tokenizer(), settings))
+        await translate_corpus(job(local_store(tmp_path)), records(1), translator, settings=FAST)
+    assert len(seeds) == 4
+    assert len({*seeds[:2]}) == 1
+    assert not {*seeds[:2]} & {*seeds[2:]}
 
 
 async def test_equal_rows_are_translated_once_and_all_of_them_come_out(tmp_path: Path) -> None:

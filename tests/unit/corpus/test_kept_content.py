@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sindbad.clients.translation_messages import outcome_message, outcome_of
-from sindbad.corpus.examiners import EndpointJudge, JudgeExaminer, RoundTrip
+from sindbad.corpus.examiners import EndpointJudge, Examiner, JudgeExaminer, RoundTrip
 from sindbad.corpus.filters import DEFAULT_FILTERS, FilterSettings, Pair, judge, judge_all, judged_parts
 from sindbad.corpus.job import local_store
 from sindbad.corpus.ledger import Attempt
@@ -121,7 +121,7 @@ async def test_an_examiner_sees_what_was_translated_and_nothing_else(tmp_path: P
             return [Translation(ASKED, True)]
 
     one = job(local_store(tmp_path), examiners=("judge", "round_trip"))
-    models = [JudgeExaminer(EndpointJudge(Model())), RoundTrip(Back())]
+    models: list[Examiner] = [JudgeExaminer(EndpointJudge(Model())), RoundTrip(Back())]
     done = await translate_corpus(
         one, [TASK], through("message", Speaking(dictionary)), settings=FAST, examiners=models
     )

@@ -147,6 +147,28 @@ def test_each_filter_says_keep_or_the_reason() -> None:
     assert (reason.name, reason.detail) == ("numbers", "2 outside -inf to 0")
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            "Factor the quadratic expression x^2 + 3x - 4 completely and show the two factors.\n"
+            "The expression factors as (x + 4)(x - 1), because 4 times 1 is 4 and the middle term is 3x.",
+            "Factor the quadratic expression x^2 - 3x - 4 completely and show the two factors.\n"
+            "The expression factors as (x - 4)(x + 1), because 4 times 1 is 4 and the middle term is 3x.",
+        ),
+        (
+            "Is 7 > 5? Explain it in one sentence to a child, please.\nSee above, yes or no.",
+            "Is 7 < 5? Explain it in one sentence to a child, please.\nSee above, yes or no.",
+        ),
+    ],
+)
+def test_another_operator_makes_another_question(one: str, other: str) -> None:
+    with DuplicateFinder(DuplicateSettings()) as finder:
+        for text in (one, other, f"{one} "):
+            finder.add(text)
+        assert [(found.row, found.of, found.kind) for found in finder.found()] == [(2, 0, "exact_duplicate")]
+
+
 def test_near_duplicates_are_found_whatever_the_order_of_the_bands_and_memory_stays_bounded() -> None:
     words = [f"w{i}" for i in range(80)]
     texts = [" ".join(words), " ".join(["x", *words[1:]]), " ".join(reversed(words)), " ".join(words).upper()]

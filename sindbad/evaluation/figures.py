@@ -18,15 +18,15 @@ from typing import Any
 from sindbad.errors import InvalidInput
 from sindbad.evaluation.attempts import Attempt, by_question
 from sindbad.evaluation.metrics import Interval, rate_interval, unbiased_pass_at_k
+from sindbad.questions.logic import difficulty_bucket
 
 KEYS: Mapping[str, Callable[[Attempt], Sequence[str]]] = {
     "language": lambda item: (item.language,),
     "kind": lambda item: (item.kind,),
     "hops": lambda item: (str(item.hops),),
     "uncertainty": lambda item: item.uncertainty or ("none",),
-    "difficulty": lambda item: (_band(item.difficulty),),
 }
-"""What success is broken down by; a question with several labels counts under each."""
+"""What success is broken down by, besides difficulty; a question with several labels counts under each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def figures_of(attempts: Sequence[Attempt]) -> Figures:
         pass_at_1=rate_interval(rates),
         pass_at_k=rate_interval([float(count > 0) for count in right]),
         unbiased={j: rate_interval([unbiased_pass_at_k(count, k, j) for count in right]) for j in range(1, k + 1)},
-        by={key: _cells(groups.values(), labels) for key, labels in KEYS.items()},
+        by={key: _cells(groups.values(), labels) for key, labels in _keys(attempts).items()},
         use=_use(attempts),
         terminations=dict(Counter(item.termination for item in attempts).most_common()),
         failures=dict(Counter(item.failure for item in attempts if item.failure).most_common()),
@@ -139,7 +139,14 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(fmean(ordered), median(ordered), ordered[rank], ordered[-1])
 
 
-def _band(difficulty: float) -> str:
+def _keys(attempts: Sequence[Attempt]) -> dict[str, Callable[[Attempt], Sequence[str]]]:
+    """KEYS and difficulty: in fifths where the set has a dial from 0 to 1 (GAIA's levels), else clues plus bits."""
+    dial = all(item.difficulty <= 1 for item in attempts)
+    band = _fifth if dial else difficulty_bucket
+    return {**KEYS, "difficulty": lambda item: (band(item.difficulty),)}
+
+
+def _fifth(difficulty: float) -> str:
     """A fifth of the dial: "0.2–0.4"."""
-    low = min(4, int(difficulty * 5)) / 5
+    low = max(0, min(4, int(difficulty * 5))) / 5
     return f"{low:.1f}–{low + 0.2:.1f}"

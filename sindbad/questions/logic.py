@@ -14,6 +14,7 @@ from sindbad.questions.question import Clue
 
 TYPE = "@type"
 INITIAL = "@initial:"
+_BUCKETS = (0, 3, 6, 9, 12, 15, 20)
 Binding = dict[str, str]
 
 
@@ -135,6 +136,13 @@ def difficulty(graph: GraphView, clues: Sequence[Clue], binding: Mapping[str, st
         total += 1.0 + math.log2(max(1, len(options))) + (1.0 if backwards else 0.0)
         known.update({end: binding[end] for end in (clue.subject, clue.object) if is_variable(end)})
     return round(total, 3)
+
+
+def difficulty_bucket(value: float) -> str:
+    """The range of a :func:`difficulty` ("06-09") for tables; names sort as their numbers do."""
+    low = max((edge for edge in _BUCKETS if value >= edge), default=_BUCKETS[0])
+    higher = [edge for edge in _BUCKETS if edge > low]
+    return f"{low:02d}-{higher[0]:02d}" if higher else f"{low:02d}+"
 
 
 def functional_relations(graph: GraphView) -> frozenset[str]:

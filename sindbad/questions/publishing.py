@@ -17,13 +17,13 @@ from typing import Any
 from sindbad import atomic
 from sindbad.graph.knowledge import GraphView
 from sindbad.questions.factory import Outcome
+from sindbad.questions.logic import difficulty_bucket
 from sindbad.questions.making import Made
 from sindbad.questions.question import Question
 from sindbad.questions.store import save_questions
 from sindbad.questions.synthesis import Rejected
 
 _SAMPLES_PER_KIND = 2
-_BUCKETS = (0, 3, 6, 9, 12, 15, 20)
 
 
 def publish(outcome: Outcome, graph: GraphView) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def summarise(outcome: Outcome) -> dict[str, Any]:
         "by_kind_and_hops": _counted(f"{form.kind}:{form.hops}" for form in forms),
         "by_operation": _counted(form.operation or "name" for form in forms),
         "by_uncertainty": _counted(label for form in forms for label in form.uncertainty or ("none",)),
-        "by_difficulty": _counted(_bucket(form.difficulty) for form in forms),
+        "by_difficulty": _counted(difficulty_bucket(form.difficulty) for form in forms),
         "by_wording": _counted(question.wording for question in questions),
         "looked_up": outcome.looked_up,
         "mean_difficulty": _mean([form.difficulty for form in forms]),
@@ -83,12 +83,6 @@ def _counted(items: Iterable[str]) -> dict[str, int]:
 
 def _mean(values: Sequence[float]) -> float:
     return round(sum(values) / len(values), 3) if values else 0.0
-
-
-def _bucket(difficulty: float) -> str:
-    low = max(edge for edge in _BUCKETS if difficulty >= edge)
-    higher = [edge for edge in _BUCKETS if edge > low]
-    return f"{low:02d}-{higher[0]:02d}" if higher else f"{low:02d}+"
 
 
 def _save_subgraphs(path: Path, outcome: Outcome) -> None:

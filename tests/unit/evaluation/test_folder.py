@@ -35,7 +35,7 @@ SECRET = "the hidden harbour"
 def questions(count: int, canary: str = "") -> QuestionSet:
     asked = tuple(
         Question(f"q{n}", "w", "ar" if n % 2 else "en", f"Where is {SECRET} {n}?", "chain", (), "", "", f"Tavel {n}",
-                 hops=1 + n % 3, uncertainty=("semantic",) if n % 4 == 0 else (), difficulty=n / count)
+                 hops=1 + n % 3, uncertainty=("semantic",) if n % 4 == 0 else (), difficulty=1.0 + 2 * n)
         for n in range(count)
     )  # fmt: skip
     return QuestionSet("set", SetFormat.SINDBAD, asked, canary=canary)
@@ -95,12 +95,24 @@ async def test_figures_are_the_papers_and_come_back_from_the_table(tmp_path: Pat
         "none": 9,
         "semantic": 3,
     }
-    assert sum(cell.questions for cell in result.figures.by["difficulty"].values()) == 12
+    assert {name: cell.questions for name, cell in result.figures.by["difficulty"].items()} == {
+        "00-03": 1, "03-06": 2, "06-09": 1, "09-12": 2, "12-15": 1, "15-20": 3, "20+": 2,
+    }  # fmt: skip
     assert result.figures.use["tool_calls"].mean == 1.0
     assert sum(result.figures.failures.values()) == 24
     assert result.figures.weight_versions == (3,)
     again = read_result(tmp_path / "e")
     assert (again.attempts, again.figures, again.identity) == (result.attempts, result.figures, result.identity)
+
+
+async def test_a_dial_from_nought_to_one_is_told_in_fifths(tmp_path: Path) -> None:
+    of = questions(12)
+    dialled = replace(of, questions=tuple(replace(one, difficulty=at / 11) for at, one in enumerate(of.questions)))
+    result = await evaluated(tmp_path / "e", Asked(lambda number, _: number < 6), dialled)
+    cells = result.figures.by["difficulty"]
+    assert list(cells) == ["0.0–0.2", "0.2–0.4", "0.4–0.6", "0.6–0.8", "0.8–1.0"]
+    assert [cell.questions for cell in cells.values()] == [3, 2, 2, 2, 3]
+    assert [cell.pass_at_1.value for cell in cells.values()] == [1.0, 1.0, 0.5, 0.0, 0.0]
 
 
 async def test_after_a_failure_nothing_finished_is_repeated_and_more_attempts_only_add(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def beside_stage(
         background=background,
         synthesis=synthesis,
         generate=generator(stage.run / "graph", _worlds(curator, question), synthesis) if synthesis else None,
+        standing=stage.scratch("curator") / "synthesis.json",
         say=stage.say,
     )
 

@@ -58,7 +58,7 @@ async def question_source(
         attempts = run / "trajectories" / stage.name / "background"
         async with beside(
             curator, source.question, episode, stage=stage.name, attempts=attempts, background=stage.background,
-            synthesis=stage.synthesis, generate=generate, say=typer.echo,
+            synthesis=stage.synthesis, generate=generate, standing=paths.checkpoints / "synthesis.json", say=typer.echo,
         ) as side:  # fmt: skip
             source.on_observed = side.stepped
 

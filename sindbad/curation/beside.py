@@ -53,6 +53,7 @@ async def beside(
     background: BackgroundConfig | None = None,
     synthesis: AskingConfig | None = None,
     generate: Generator | None = None,
+    standing: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[Beside]:
     """Start what is configured.
@@ -60,7 +61,7 @@ async def beside(
     Args:
         question: a question of D by its id.
         attempts: folder of the background's attempts.
-        generate: makes questions for a demand; synthesis needs one.
+        generate: makes questions for a demand; synthesis needs one. standing: file of what it counted.
     """
     async with AsyncExitStack() as stack:
         sampler = targeted = None
@@ -71,7 +72,7 @@ async def beside(
             )
         if synthesis is not None and generate is not None:
             targeted = await stack.enter_async_context(
-                TargetedSynthesis(curator, question, generate, synthesis, say=say)
+                TargetedSynthesis(curator, question, generate, synthesis, kept=standing, say=say)
             )
         yield Beside(sampler, targeted)
         if sampler is not None:

@@ -93,7 +93,7 @@ class FailureTally:
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
     def to_record(self) -> dict[str, Any]:
-        """JSON-ready form, for people and reports."""
+        """JSON-ready form, for people and reports; nothing is lost in it."""
         cells = sorted(self.attempts)
         return {
             "attempts": self.judged,
@@ -108,6 +108,17 @@ class FailureTally:
                 for cell in cells
             ],
         }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> FailureTally:
+        """Inverse of :meth:`to_record`."""
+        made = cls(judged=record["attempts"], solved=record["solved"])
+        made.causes.update({FailureClass(cause): count for cause, count in record["causes"].items() if count})
+        for row in record["cells"]:
+            cell = QuestionCell(row["kind"], row["hops"], row["uncertainty"])
+            made.attempts[cell] = row["attempts"]
+            made.failures.update({(cell, FailureClass(cause)): count for cause, count in row["failures"].items()})
+        return made
 
 
 def cells_of(question: Question) -> list[QuestionCell]:

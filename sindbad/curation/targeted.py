@@ -2,7 +2,8 @@
 
 Invariants: like background sampling it is one task that training never waits for, and whatever goes wrong in it ends
 with a line and no new questions. New questions join D by one journal event, so a kill loses or repeats none of them:
-their ids follow from the number of the change, and a question that joined once never joins again.
+their ids follow from the number of the change, and a question that joined once never joins again. What was counted and
+what was asked for outlive a kill as well (:mod:`sindbad.curation.standing`): a demand that was being met is met again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,7 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sindbad.agent.trajectory import Trajectory
 from sindbad.curation.aside import Aside
 from sindbad.curation.curator import Curator
-from sindbad.curation.feedback import DemandConfig, FailureTally, demand_of
+from sindbad.curation.feedback import DemandConfig, demand_of
+from sindbad.curation.standing import Standing
 from sindbad.errors import SindbadError
 from sindbad.questions.demand import Demand
 from sindbad.questions.mixture import SynthesisConfig
@@ -57,6 +60,9 @@ class TargetedSynthesis(Aside):
     """Counts failures since the last demand; every refresh of the curator starts one synthesis.
 
     A thread that still generates when the block is left ends by itself, unheard.
+
+    Args:
+        kept: file of what was counted and asked for; None: in memory alone, which a kill loses.
     """
 
     doing: ClassVar[str] = "targeted synthesis"
@@ -68,14 +74,19 @@ class TargetedSynthesis(Aside):
         generate: Generator,
         config: AskingConfig,
         *,
+        kept: Path | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         super().__init__(say)
         self._curator, self._question, self._generate, self._config = curator, question, generate, config
-        self._tally, self._asked = FailureTally(), False
+        self._kept, self._asked = kept, False
         self._steps: deque[Sequence[Trajectory]] = deque(maxlen=WAITING_STEPS)
         self._wake = asyncio.Event()
-        self._answered = self._last_refresh()
+        found = Standing.read(kept) if kept is not None else None
+        self._standing = found or Standing(self._last_refresh())
+        self._seen = self._standing.answered
+        if kept is not None and found is None:
+            self._standing.save(kept)
 
     def _last_refresh(self) -> int:
         change = self._curator.state.last_change
@@ -85,11 +96,12 @@ class TargetedSynthesis(Aside):
         """Take in a step's judged attempts, and look whether the curator refreshed. Returns at once."""
         self._steps.append(trajectories)
         change = self._curator.state.last_change
-        if change is not None and change.kind == "refresh" and change.number > self._answered:
-            self._answered, self._asked = change.number, True
+        if change is not None and change.kind == "refresh" and change.number > self._seen:
+            self._seen, self._asked = change.number, True
         self._wake.set()
 
     async def _run(self) -> None:
+        await self._meet()
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -100,15 +112,40 @@ class TargetedSynthesis(Aside):
 
     async def _count(self) -> None:
         while self._steps:
-            step = [item for item in self._steps.popleft() if item.reward is not None]
-            questions = {item.question_id: self._question(item.question_id) for item in step}
-            await asyncio.to_thread(self._tally.add_all, step, questions)
+            told, now = self._steps.popleft(), self._standing
+            step = [item for item in told if item.reward is not None and item.trajectory_id not in now.counted]
+            if step:
+                questions = {item.question_id: self._question(item.question_id) for item in step}
+                await asyncio.to_thread(now.tally.add_all, step, questions)
+                now.counted = frozenset(item.trajectory_id for item in told)
+                await self._keep()
+
+    async def _keep(self) -> None:
+        if self._kept is not None:
+            await asyncio.to_thread(self._standing.save, self._kept)
 
     async def _synthesise(self) -> None:
-        demand, self._tally = demand_of(self._tally, self._config.demand), FailureTally()
-        if not demand.wants:
+        demand = demand_of(self._standing.tally, self._config.demand)
+        pending = demand if demand.wants else None
+        self._standing = Standing(self._seen, counted=self._standing.counted, pending=pending)
+        await self._keep()
+        await self._meet()
+
+    async def _meet(self) -> None:
+        """Meet the demand that is pending, if one is: of this refresh, or of one that a kill came after."""
+        if self._standing.pending is None:
             return
-        number = self._answered
+        if not self._has_joined(self._standing.answered):
+            await self._ask(self._standing.pending, self._standing.answered)
+        self._standing.pending = None
+        await self._keep()
+
+    def _has_joined(self, number: int) -> bool:
+        """Whether questions of this change did: the journal of D was written, and no more was."""
+        records = self._curator.state.extended.values()
+        return any(record["question_id"].startswith(_prefix(record["world_id"], number)) for record in records)
+
+    async def _ask(self, demand: Demand, number: int) -> None:
         try:
             made = await asyncio.to_thread(self._generate, demand, self._config.seed + number)
         except SindbadError as error:  # slow, or out of memory or disk: the next refresh may fare better
@@ -141,9 +178,12 @@ def named_anew(questions: Iterable[Question], number: int) -> list[Question]:
 
 
 def _renamed(question: Question, number: int) -> str:
-    prefix = f"{question.world_id}-"
-    rest = question.question_id.removeprefix(prefix)
-    return f"{prefix}s{number}-{rest}"
+    rest = question.question_id.removeprefix(f"{question.world_id}-")
+    return f"{_prefix(question.world_id, number)}{rest}"
+
+
+def _prefix(world_id: str, number: int) -> str:
+    return f"{world_id}-s{number}-"
 
 
 def _form(question: Question) -> str:

@@ -31,6 +31,16 @@ _DELIMITER_ROW = re.compile(r"[\s>|:+-]*$")
 _TICKS = re.compile(r"`+")
 _PLAIN_LINE = r"""(?:(?:[^\W\d_]|["'(“”«»‘’،؟]|\d++(?![.)]))[^\n]*+|[ \t]*+)"""
 _PLAIN = re.compile(rf"{_PLAIN_LINE}(?:\n{_PLAIN_LINE})*+")
+_KEY = re.compile(r"[\"']?([A-Za-z_][\w.-]{0,60})[\"']?[ \t]*:(?:[ \t]|$)")
+_YAML = re.compile(rf"{_KEY.pattern}|- |-$|[ \t#\]}}]|$")
+"""A line of front matter: a key, an item, what is indented, a comment, the end of a list, nothing."""
+_DEFINITION = re.compile(r"\[((?:[^\[\]\\]|\\.){1,200})\]:[ \t]*\n?[ \t]*(\S+)")
+_DESTINATION = re.compile(
+    r"[/<#]|\.{1,2}/|[A-Za-z][A-Za-z0-9+.-]{1,15}://|(?:mailto|data|file|tel):|www\."
+    r"|(?=[\w-]{0,60}[A-Za-z])[\w-]{1,120}(?:\.[\w-]{1,60}){1,8}(?:[/?#]\S*)?$"
+)
+"""An address, a path, an anchor, a file."""
+_USED = re.compile(r"\]\[([^\[\]\n]{1,200})\]")
 _ODD = re.compile(r"[^\S \t\n]|\0")
 """Blanks that Markdown, and Python, treat each in its own way."""
 JSON_BUDGET = 64
@@ -103,6 +113,7 @@ class _Lines:
     ends: dict[str, list[int]]
     skip: int
     reader: JsonReader
+    labels: frozenset[str]
 
     @classmethod
     def of(cls, text: str) -> _Lines:
@@ -115,7 +126,8 @@ class _Lines:
         rows.append(text[position:].replace("\0", "\ufffd"))
         skip = _front_matter(rows)
         flat = "\n" * skip + "\n".join(rows[skip:])
-        return cls(text, starts, rows, _end_lines(rows), skip, JsonReader(flat))
+        labels = frozenset(match[1].casefold() for match in _USED.finditer(flat))
+        return cls(text, starts, rows, _end_lines(rows), skip, JsonReader(flat), labels)
 
     def closing(self, mark: str, after: int) -> int | None:
         """First line from ``after`` on that holds the closing ``mark``."""
@@ -188,8 +200,13 @@ def _json(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 
 def _reference(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """A link's definition; ``[^1]: note`` is prose behind a mark."""
-    if state.src.startswith("[^", state.bMarks[start] + state.tShift[start]):
+    """A link's definition. ``[^1]: note`` is prose behind a mark, and so is ``[Label]: Negative``, which leads nowhere:
+    a definition's destination looks like one, or ``[text][label]`` uses it."""
+    first = state.bMarks[start] + state.tShift[start]
+    if state.src.startswith("[^", first):
+        return False
+    found = _DEFINITION.match(state.src, first)
+    if found and not _DESTINATION.match(found[2]) and found[1].casefold() not in state.env["lines"].labels:
         return False
     return reference(state, start, end, silent)
 
@@ -272,10 +289,15 @@ def parse_markdown(text: str) -> Blocks:
 
 
 def _front_matter(rows: Sequence[str]) -> int:
-    """Number of lines of a YAML head; 0 where there is none."""
-    if rows[0].rstrip() != "---" or len(rows) < 3 or ":" not in rows[1]:
+    """Number of lines of a YAML head; 0 where there is none. A letter between two rules, or a card of labels that begin
+    with a capital ("Subject: Leave"), is prose."""
+    if rows[0].rstrip() != "---":
         return 0
-    return next((number + 1 for number, row in enumerate(rows[1:200], 1) if row.rstrip() in ("---", "...")), 0)
+    end = next((number for number, row in enumerate(rows[1:200], 1) if row.rstrip() in ("---", "...")), 0)
+    keys = [match[1] for row in rows[1:end] if (match := _KEY.match(row))]
+    if not any(key[0].islower() or key[0] == "_" for key in keys) or not all(map(_YAML.match, rows[1:end])):
+        return 0
+    return end + 1
 
 
 def _area(lines: _Lines, token: Token) -> Area:

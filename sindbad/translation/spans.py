@@ -43,7 +43,7 @@ __all__ = [
     "verify",
 ]
 
-MASKER_VERSION = "spans-3"
+MASKER_VERSION = "spans-4"
 MAX_PIECE_SENTINELS = 8  # sentinels that the demo's tokenizer holds as one piece each
 
 

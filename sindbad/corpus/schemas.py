@@ -1,15 +1,16 @@
 """The sources of HALA's corpus by the columns that they are published with, and how a row becomes messages.
 
 Data, and pure functions of a row. A schema may have several forms (a data set that was published twice); the first
-that fits counts. Licences are those of the cards; "unknown" where a card names none. HALA takes from Hermes-3 all but
-code, from Tulu-3 the English subsets (papers §1a step 4); which rows those are is our rule, stated below.
+that fits counts. Licences are those of the cards, of a mixture's subsets too; "unknown" where a card names none. HALA
+takes from Hermes-3 all but code, from Tulu-3 the English subsets (papers §1a step 4); which rows those are is our rule,
+stated below.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 Messages = list[tuple[str, str]]
@@ -28,6 +29,29 @@ _CODE_TASK = re.compile(
 )
 _NOT_ENGLISH: Final = ("aya",)
 """Subsets of Tulu-3 in other languages, by a part of their name in ``source``."""
+_TULU: Final = {
+    "oasst1_converted": "apache-2.0",
+    "flan_v2_converted": "unknown",
+    "tulu_hard_coded_repeated_10": "cc-by-4.0",
+    "no_robots_converted": "cc-by-nc-4.0",
+    "tulu_v3.9_wildchat_100k": "odc-by",
+    "personahub_math_v5_regen_149960": "odc-by",
+    "tulu-3-sft-personas-math-grade": "odc-by",
+    "tulu_v3.9_open_math_2_gsm8k_50k": "cc-by-4.0",
+    "numinamath_tir_math_decontaminated": "apache-2.0",
+    "tulu_v3.9_personahub_math_interm_algebra_20k": "odc-by",
+    "personahub_code_v2_34999": "odc-by",
+    "personahub_ifdata_manual_seed_v3_29980": "odc-by",
+    "evol_codealpaca_heval_decontaminated": "apache-2.0",
+    "coconot_converted": "odc-by",
+    "tulu_v3.9_wildjailbreak_decontaminated_50k": "odc-by",
+    "tulu_v3.9_synthetic_finalresp_wildguardmixtrain_decontaminated_50k": "apache-2.0",
+    "tulu_v3.9_sciriff_10k": "odc-by",
+    "tulu_v3.9_table_gpt_5k": "mit",
+    "tulu_v3.9_aya_100k": "apache-2.0",
+}
+"""Subsets of Tulu-3 under the licences that its card names ("some portions of the dataset are non-commercial"). It
+names none for FLAN v2; OpenMathInstruct-2, which it leaves out, stands under that of its own card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +76,10 @@ class Schema:
         parallel: its rows are sentence pairs, not instructions.
         labels: columns of a form that say something about the row and are not its text (a subset's name).
         language: what it is published in; "" for a form that files of any language have.
+        subsets: of a mixture: what the last part of the first of ``labels`` names -> the licence of those rows, beside
+            the mixture's own.
+        terms: raised where the licences of a schema's rows are corrected: a job of before is planned anew then, and its
+            rows, whose addresses hold no licence, are not paid for again.
     """
 
     columns: tuple[Mapping[str, str], ...]
@@ -63,6 +91,15 @@ class Schema:
     parallel: bool = False
     labels: tuple[str, ...] = ()
     language: str = ""
+    subsets: Mapping[str, str] = field(default_factory=dict)
+    terms: int = 0
+
+    def licences(self, row: Row) -> tuple[str, ...]:
+        """All that a row is under."""
+        if not self.subsets:
+            return (self.licence,)
+        own = self.subsets.get(str(row[self.labels[0]]).rpartition("/")[2], "unknown")
+        return tuple(dict.fromkeys((self.licence, own)))
 
     def about(self, row: Row) -> dict[str, str]:
         """What a row says of itself, but its id: ``labels``, and short plain values of columns that no form names."""
@@ -194,11 +231,11 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     ),
     "tulu3": Schema(
         ({"messages": "[role,content]", "source": "text"},), _tulu, "odc-by", "allenai/tulu-3-sft-mixture",
-        labels=("source",), language="en",
+        labels=("source",), language="en", subsets=_TULU, terms=1,
     ),
     "synthetic_gptj": Schema(
-        ({"prompt": "text", "chosen": "text", "rejected": "text"},), _gptj, "mit",
-        "Dahoas/synthetic-instruct-gptj-pairwise", language="en",
+        ({"prompt": "text", "chosen": "text", "rejected": "text"},), _gptj, "unknown",
+        "Dahoas/synthetic-instruct-gptj-pairwise", language="en", terms=1,
     ),
     "alpaca": Schema(({"instruction": "text", "input": "text?", "output": "text"},), _alpaca, "unknown"),
     "self_instruct": Schema(({"instruction": "text", "instances": "[input,output]"},), _self_instruct, "apache-2.0"),

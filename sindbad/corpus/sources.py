@@ -65,7 +65,8 @@ class SourceRequest:
     def describe(self) -> dict[str, Any]:
         """For a job's settings. A local source is known by its files' names and content."""
         files = [[file.name, file_sha256(file)] for file in data_files(self.path)] if self.path else []
-        said = {"name": self.name, "limit": self.limit, "licence": self.licence}
+        terms = 0 if self.licence or self.name not in SCHEMAS else SCHEMAS[self.name].terms
+        said = {"name": self.name, "limit": self.limit, "licence": self.licence, **({"terms": terms} if terms else {})}
         return {**said, "files": files} if files else {**said, "revision": self.revision}
 
 
@@ -105,7 +106,6 @@ def read_sources(requests: Iterable[SourceRequest], reading: Reading | None = No
 
 def _records(request: SourceRequest, reading: Reading) -> Iterator[InstructionRecord]:
     schema = schema_of(request.name)
-    licences = (request.licence or schema.licence,)
     for number, row in enumerate(_rows(request, schema)):
         try:
             found = schema.convert(row)
@@ -116,6 +116,7 @@ def _records(request: SourceRequest, reading: Reading) -> Iterator[InstructionRe
                 reading.skipped[request.name, one.reason] += 1
                 continue
             reading.given[request.name] += 1
+            licences = (request.licence,) if request.licence else schema.licences(row)
             source_id = str(row.get("id", number)) + (f"-{part}" if part else "")
             yield _record(request, source_id, one, licences, schema.about(row))
 

@@ -47,7 +47,7 @@ def read(name: str, path: Path, limit: int | None = None) -> list[InstructionRec
 def test_every_source_of_hala_is_read_by_its_columns(tmp_path: Path, name: str) -> None:
     (record,) = read(name, written(tmp_path, [ROWS[name]]))
     assert [message.role for message in record.messages][-2:] == ["user", "assistant"]
-    assert record.provenance.licences == (SCHEMAS[name].licence,)
+    assert record.provenance.licences[0] == SCHEMAS[name].licence
     assert SCHEMAS[name].hub
 
 

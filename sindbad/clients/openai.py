@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import os
 import random
 from collections.abc import Mapping, Sequence
@@ -29,6 +28,7 @@ from sindbad.errors import (
     SindbadError,
     Unavailable,
 )
+from sindbad.textfiles import parsed
 
 if TYPE_CHECKING:
     import aiohttp
@@ -145,7 +145,7 @@ class ChatCompletions:
         except aiohttp.ClientError as error:
             raise Unavailable(f"{url} cannot be reached: {type(error).__name__}") from error
         try:
-            reply = json.loads(body)
+            reply = parsed(body.decode("utf-8"))
         except ValueError as error:
             raise EngineFailure(f"{url} answered with something that is not JSON") from error
         if not isinstance(reply, dict):

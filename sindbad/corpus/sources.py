@@ -10,7 +10,6 @@ Hub sources are opened by ``datasets`` in streaming mode, at the revision given;
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,13 +20,14 @@ from typing import Any, Final
 from sindbad.corpus.records import InstructionRecord, Message, Provenance
 from sindbad.corpus.schemas import SCHEMAS, Schema, Skip, opus100
 from sindbad.errors import InvalidInput, NotFound
-from sindbad.textfiles import json_lines, open_text
+from sindbad.textfiles import json_lines, json_objects
 from sindbad.weights.manifest import file_sha256
 
 HELD_OUT: Final = "EVAL_ONLY"
 """A file with this in its name is for measuring; it is never read as training data."""
 MAIN: Final = "main"
 """The Hub's revision where none is named; it moves."""
+_ABOUT: Final = "dataset_info*.json"
 _SUFFIXES: Final = (".parquet", ".jsonl", ".jsonl.gz", ".json", ".json.gz")
 
 
@@ -206,11 +206,13 @@ def _is(value: Any, kind: str) -> bool:
 
 
 def data_files(path: Path) -> list[Path]:
-    """The data files of a file, folder or pattern, in the order of their names. Raises NotFound, InvalidInput."""
+    """The data files of a file, folder or pattern, in the order of their names; of a clone of a data set not what the
+    Hub writes about it. Raises NotFound, InvalidInput."""
     if path.is_dir():
         found = sorted(file for file in path.rglob("*") if file.name.endswith(_SUFFIXES))
     else:
         found = [path] if path.is_file() else sorted(path.parent.glob(path.name)) if path.parent.is_dir() else []
+    found = [file for file in found if file == path or not file.match(_ABOUT)]
     if not found:
         raise NotFound(f"there is no data file at {path}; expected {', '.join(_SUFFIXES)}")
     for file in found:
@@ -229,15 +231,7 @@ def _file(file: Path) -> Iterator[Mapping[str, Any]]:
     if ".jsonl" in file.name:
         yield from (row for _, row in json_lines(file))
         return
-    with open_text(file) as stream:
-        yield from _parsed(stream.read(), str(file))
-
-
-def _parsed(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise InvalidInput(f"{where} is not JSON: {error}") from error
+    yield from json_objects(file)
 
 
 def _hub(request: SourceRequest, schema: Schema) -> Iterator[Mapping[str, Any]]:

@@ -10,7 +10,7 @@ has some) is never chosen. Zero-shot.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
@@ -47,7 +47,8 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceFigures:
-    """Of one set in one style. ``chance``: expected accuracy of guessing. ``by_group``: raw accuracy."""
+    """Of one set in one style. ``chance``: expected accuracy of guessing. ``by_group``: raw accuracy. ``answers``: how
+    often an option was chosen, in the options' order, by its letter (behind the last letter its number)."""
 
     style: str
     items: int
@@ -126,9 +127,7 @@ def figures_of(style: str, items: Sequence[ChoiceItem], answered: Sequence[Answe
     for row, good in zip(answered, right, strict=True):
         groups[row.group].append(good)
     by_group = {name: fmean(rows) for name, rows in sorted(groups.items())}
-    chosen: dict[str, int] = {}
-    for row in answered:
-        chosen[LETTERS[row.raw]] = chosen.get(LETTERS[row.raw], 0) + 1
+    chosen = {_named(option): count for option, count in sorted(Counter(row.raw for row in answered).items())}
     return ChoiceFigures(
         style, len(items), wilson(sum(right), len(right)),
         wilson(sum(row.normalised == row.answer for row in answered), len(answered)),
@@ -136,12 +135,17 @@ def figures_of(style: str, items: Sequence[ChoiceItem], answered: Sequence[Answe
     )  # fmt: skip
 
 
+def _named(option: int) -> str:
+    """An option's letter; its number, from 1, behind the last letter."""
+    return LETTERS[option] if option < len(LETTERS) else str(option + 1)
+
+
 def choice_table(found: Mapping[str, Sequence[ChoiceFigures]]) -> Table:
     """One row a set and style."""
     rows = []
     for name, styles in found.items():
         for one in styles:
-            chosen = " ".join(f"{letter} {one.answers[letter]}" for letter in LETTERS if letter in one.answers)
+            chosen = " ".join(f"{option} {count}" for option, count in one.answers.items())
             rows.append([
                 f"{name}, {one.style}", str(one.items), _percent(one.raw), _percent(one.normalised),
                 f"{100 * one.macro_raw:.1f}", f"{100 * one.chance:.1f}", chosen,

@@ -60,6 +60,11 @@ async def test_a_prompt_goes_out_as_one_user_turn_and_the_text_comes_back(monkey
     assert (asked[0]["max_tokens"], asked[0]["temperature"], asked[0]["key"]) == (7, 0.0, "Bearer secret")
 
 
+async def test_half_a_surrogate_pair_in_a_reply_becomes_a_sign_that_can_be_stored() -> None:
+    async with endpoint(said("cut \ud83d off 😀")) as (url, _), ChatCompletions(settings(url)) as model:
+        assert await model.reply("?") == "cut \ufffd off 😀"
+
+
 async def test_a_server_that_is_busy_or_down_is_asked_again() -> None:
     answers = (503, {}), (429, {}), said("at last")
     async with endpoint(*answers) as (url, asked), ChatCompletions(settings(url)) as model:

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from sindbad.corpus.export import four_tuple, pairs_of
+from sindbad.corpus.job import local_store
 from sindbad.corpus.records import InstructionRecord
 from sindbad.corpus.schemas import HALA, SCHEMAS
 from sindbad.corpus.sources import Reading, SourceRequest, path_in, read_pairs, read_sources
-from sindbad.corpus.translate import Kept
+from sindbad.corpus.translate import Kept, translate_corpus
 from sindbad.errors import InvalidInput, NotFound
 from tests.shared import shared
+from tests.unit.corpus.jobs import FAST, Perfect, job
 
 ROWS: dict[str, Any] = {
     "openorca": {"id": "niv.1", "system_prompt": "You are an AI assistant.", "question": "Q?", "response": "A."},
@@ -122,6 +124,35 @@ def test_parquet_and_gzip_give_the_same_records_as_plain_lines(tmp_path: Path) -
     with gzip.open(tmp_path / "x.jsonl.gz", "wt", encoding="utf-8") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
     assert read("tulu3", tmp_path / "x.parquet") == read("tulu3", tmp_path / "x.jsonl.gz") == plain
+
+
+async def test_half_a_surrogate_pair_is_read_as_the_sign_for_what_is_unreadable(tmp_path: Path) -> None:
+    row = [{"role": "user", "content": "What is \ud83d here? 😀"}, {"role": "assistant", "content": "An emoji \udc00."}]
+    whole = tmp_path / "rows.json"
+    whole.write_text(json.dumps([{"messages": row}]), "utf-8")
+    for file in (written(tmp_path, [{"messages": row}]), whole):
+        (record,) = read("messages", file)
+        assert [message.content for message in record.messages] == ["What is \ufffd here? 😀", "An emoji \ufffd."]
+    done = await translate_corpus(job(local_store(tmp_path / "job")), [record], Perfect(), settings=FAST)
+    assert done.records == 1
+
+
+def test_what_the_hub_writes_about_a_data_set_is_none_of_its_rows(tmp_path: Path) -> None:
+    written(tmp_path, [ROWS["lamini"]], "train.jsonl")
+    for name in ("dataset_info.json", "dataset_infos.json"):
+        (tmp_path / name).write_text('{"default": {"description": "", "splits": {}}}', "utf-8")
+    assert len(read("lamini", tmp_path)) == 1
+    assert SourceRequest("lamini", tmp_path).describe()["files"][0][0] == "train.jsonl"
+    (tmp_path / "train.jsonl").unlink()
+    with pytest.raises(NotFound, match="no data file"):
+        read("lamini", tmp_path)
+
+
+@pytest.mark.parametrize("text", ['{"instruction": "I", "response": "R"}', '["a"]', '"a"', "3", '{"a"'])
+def test_a_json_file_that_is_no_list_of_objects_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "rows.json").write_text(text, "utf-8")
+    with pytest.raises(InvalidInput, match=r"rows\.json is (no list of JSON objects|not JSON)"):
+        read("lamini", tmp_path / "rows.json")
 
 
 def test_held_out_files_are_refused_and_absent_ones_told(tmp_path: Path) -> None:

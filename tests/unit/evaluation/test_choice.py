@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from sindbad.cli import evaluate_texts
 from sindbad.errors import InvalidInput
-from sindbad.evaluation.choice import LETTERS, answer_items, figures_of, letters_prompt, text_prompt
+from sindbad.evaluation.choice import LETTERS, answer_items, choice_table, figures_of, letters_prompt, text_prompt
 from sindbad.evaluation.choice_items import ChoiceItem, read_choice_items
 from sindbad.evaluation.contamination import find_contamination
 from sindbad.evaluation.local_model import Likelihood, LocalModel
@@ -143,6 +143,14 @@ def test_figures_count_over_items_and_over_groups() -> None:
     assert found.by_group == {"odd": 0.0, "rest": pytest.approx(2 / 3)}
     assert found.macro_raw == pytest.approx(1 / 3)
     assert (found.chance, found.answers) == (0.5, {"أ": 4})
+
+
+def test_an_option_behind_the_last_letter_is_counted_by_its_number() -> None:
+    item = ChoiceItem("x", "?", tuple("abcdefg"), 5)
+    scorer = Table({letter: -1.0 if letter == "f" else -5.0 for letter in "abcdefg"})
+    found = figures_of("text", [item], answer_items(scorer, [item], "text", chat=True))
+    assert (found.raw.value, found.answers) == (1.0, {"6": 1})
+    assert choice_table({"set": [found]}).rows[0][-1] == "6 1"
 
 
 def test_a_local_models_likelihoods_are_the_sums_of_its_own_log_softmax() -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 from sindbad.errors import Corrupt, InvalidInput
 from sindbad.evaluation.sets.reading import ReadOptions, language_of, read_question_set
-from sindbad.evaluation.sets.rows import Row, read_rows
+from sindbad.evaluation.sets.rows import Row, read_rows, texts_in
 from sindbad.judging.exact import normaliser
 from sindbad.judging.measure import LabelledCase
 from sindbad.judging.synthetic import answer_cases
@@ -105,7 +105,7 @@ def _labelled(place: str, row: Row) -> LabelledCase:
         raise Corrupt(f"{place}: `correct` must be true or false")
     question, gold = str(row.get("question", "")), str(row["gold"])
     language = str(row.get("language") or language_of(f"{question} {gold}"))
-    aliases = tuple(map(str, row.get("aliases") or ()))
+    aliases = texts_in(row.get("aliases"), place)
     return LabelledCase(JudgeRequest(question, gold, str(row["answer"] or ""), language, aliases), row["correct"])
 
 
@@ -117,29 +117,30 @@ def _of_run(row: Row) -> LabelledCase:
 
 def _pairs(path: Path, rows: Sequence[tuple[str, Row]]) -> list[_Pair]:
     if rows and "qas" in rows[0][1]:
-        return list(_paragraphs(row for _, row in rows))
+        return list(_paragraphs(rows))
     questions = read_question_set(path, ReadOptions()).questions
     return [_Pair(one.text, one.answer, one.language, one.aliases) for one in questions]
 
 
-def _paragraphs(rows: Iterable[Row]) -> Iterable[_Pair]:
+def _paragraphs(rows: Iterable[tuple[str, Row]]) -> Iterable[_Pair]:
     """Questions of XQuAD (a gold answer in each language) and ARCD (SQuAD's form)."""
-    for row in rows:
+    for place, row in rows:
         for qa in row["qas"]:
             for language in ("en", "ar"):
                 if qa.get(f"answer_{language}"):
                     yield _Pair(str(qa[f"question_{language}"]), str(qa[f"answer_{language}"]), language)
             if "answers" in qa:
-                golds = _texts(qa["answers"])
+                golds = _texts(qa["answers"], place)
                 if golds:
                     yield _Pair(str(qa["question"]), golds[0], language_of(str(qa["question"])), tuple(golds[1:]))
 
 
-def _texts(answers: Any) -> list[str]:
-    texts = answers.get("text", []) if isinstance(answers, dict) else [
-        item.get("text", "") if isinstance(item, dict) else item for item in answers
-    ]  # fmt: skip
-    return list(dict.fromkeys(str(text) for text in texts if str(text).strip()))
+def _texts(answers: Any, place: str) -> list[str]:
+    """SQuAD's {"text": [...]}, a list of {"text": …} or of texts, or one text."""
+    found = answers.get("text") if isinstance(answers, dict) else answers
+    if isinstance(found, list):
+        found = [item.get("text") if isinstance(item, dict) else item for item in found]
+    return list(dict.fromkeys(texts_in(found, place)))
 
 
 def _constructed(pairs: Sequence[_Pair], count: int, seed: int) -> list[LabelledCase]:

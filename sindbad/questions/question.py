@@ -91,7 +91,8 @@ class Question:
         given["evidence"] = tuple(Evidence(**item) for item in given.get("evidence", ()))
         given["solution"] = tuple((variable, value) for variable, value in given.get("solution", ()))
         for name in ("aliases", "uncertainty", "operands"):
-            given[name] = tuple(given.get(name, ()))
+            value = given.get(name, ())
+            given[name] = (value,) if isinstance(value, str) else tuple(value)
         return cls(**given)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from sindbad.errors import Corrupt, InvalidInput
 from sindbad.evaluation.sets.cipher import WRONG_CANARY, unseal
 from sindbad.evaluation.sets.question_set import QuestionSet, SetFormat
-from sindbad.evaluation.sets.rows import Row, read_rows
+from sindbad.evaluation.sets.rows import Row, number_in, read_rows, texts_in
 from sindbad.languages.detect import detect_language
 from sindbad.questions.question import Question
 
@@ -97,9 +97,11 @@ def _has(columns: set[str], name: str) -> bool:
 
 def _sindbad(place: str, row: Row, options: ReadOptions) -> Question | str:
     try:
-        question = Question.from_record(row)
+        question = Question.from_record({**row, "aliases": texts_in(row.get("aliases"), place)})
     except (ValueError, TypeError, KeyError) as error:
         raise Corrupt(f"{place} is no question: {error!r}") from error
+    number_in(question.difficulty, place)
+    number_in(question.hops, place, whole=True)
     return replace(question, world_id=options.corpus) if options.corpus else question
 
 
@@ -111,7 +113,9 @@ def _browsecomp(place: str, row: Row, options: ReadOptions) -> Question | str:
         hint = "; --canary takes another" if error.reason == WRONG_CANARY else ""
         raise Corrupt(f"{place}: {error.message}{hint}", reason=error.reason) from error
     sealed = str(_field(row, "problem|question", place))
-    return _question(place, f"bc-{_short(sealed)}", text, answer, "browsecomp", options)
+    aliases = str(_field(row, "aliases", place, missing="") or "")  # ours: a list in JSON, sealed like the answer
+    made = _question(place, f"bc-{_short(sealed)}", text, answer, "browsecomp", options)
+    return replace(made, aliases=texts_in(unseal(aliases, canary), place)) if aliases else made
 
 
 def _gaia(place: str, row: Row, options: ReadOptions) -> Question | str:
@@ -148,15 +152,17 @@ def _plain(place: str, row: Row, options: ReadOptions) -> Question | str:
     name = str(_field(row, "id|question_id|task_id", place, missing=_short(text)))
     kind = str(_field(row, "kind|tag|type", place, missing="") or "question")
     made = _question(place, name, text, golds[0], kind, options, language=str(row.get("language") or ""))
-    aliases = (*golds[1:], *map(str, row.get("aliases") or ()))
-    return replace(made, aliases=aliases, hops=_hops(row), difficulty=float(row.get("difficulty") or 0.0))
+    aliases = (*golds[1:], *texts_in(_field(row, "aliases", place, missing=None), place))
+    difficulty = number_in(_field(row, "difficulty", place, missing=None), place)
+    return replace(made, aliases=aliases, hops=_hops(place, row), difficulty=difficulty)
 
 
-def _hops(row: Row) -> int:
+def _hops(place: str, row: Row) -> int:
     """WebShaper's formal graph: as many hops as there are variables ("V@X") to be found; else what the row says."""
-    graph: Sequence[Sequence[Any]] = row.get("formalization") or ()
-    variables = {str(end) for triple in graph for end in triple if str(end).startswith("V@")}
-    return len(variables) or int(row.get("hops") or 1)
+    graph = row.get("formalization")
+    triples = [triple for triple in graph if isinstance(triple, list)] if isinstance(graph, list) else []
+    variables = {str(end) for triple in triples for end in triple if str(end).startswith("V@")}
+    return len(variables) or int(number_in(_field(row, "hops", place, missing=None), place, whole=True)) or 1
 
 
 def _question(

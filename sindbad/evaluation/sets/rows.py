@@ -9,8 +9,10 @@ import csv
 import gzip
 import io
 import json
+import math
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,32 @@ def kind_of(path: Path) -> str:
     if not suffixes and first in (b"{", b"["):
         return ".jsonl"
     raise InvalidInput(f"{path.name} ends in none of {', '.join(SUFFIXES)} (also with .gz); convert it first")
+
+
+def texts_in(value: Any, place: str) -> tuple[str, ...]:
+    """The texts of a column that may hold several: a plain text is one, a list in JSON (all that CSV can hold) a list.
+
+    Blank ones are left out. Raises Corrupt for what is neither.
+    """
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        with suppress(ValueError):
+            value = json.loads(value)
+    several = value if isinstance(value, list | tuple) else (value,)
+    given = [item for item in several if item is not None]
+    if any(isinstance(item, bool) or not isinstance(item, str | int | float) for item in given):
+        raise Corrupt(f"{place}: {value!r} is neither a text nor a list of texts")
+    return tuple(text for item in given if (text := str(item).strip()))
+
+
+def number_in(value: Any, place: str, *, default: float = 0.0, whole: bool = False) -> float:
+    """A number of zero or more; ``default`` for an empty cell. Raises Corrupt for what is none."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return default
+    with suppress(ValueError, TypeError, OverflowError):
+        number = float(value)
+        if math.isfinite(number) and number >= 0 and (not whole or number == int(number)):
+            return number
+    raise Corrupt(f"{place}: {value!r} is no {'whole ' if whole else ''}number of zero or more")
 
 
 def _text(path: Path) -> str:

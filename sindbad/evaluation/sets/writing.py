@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,14 +13,19 @@ from sindbad.evaluation.sets.cipher import seal
 from sindbad.questions.question import Question
 
 COLUMNS = ("problem", "answer", "problem_topic", "canary")
+ALIASES = "aliases"
+"""A column more, of ours, where a question has any: a list in JSON, sealed like the answer."""
 
 
 def write_browsecomp(path: Path, questions: Iterable[Question], canary: str) -> Path:
-    """Write a CSV with encrypted ``problem`` and ``answer``; the kind is the topic. Raises InvalidInput."""
-    text = io.StringIO(newline="")
+    """Write a CSV with encrypted ``problem``, ``answer``, ``aliases``; the kind is the topic. Raises InvalidInput."""
+    text, asked = io.StringIO(newline=""), list(questions)
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(COLUMNS)
-    for question in questions:
-        rows.writerow([seal(question.text, canary), seal(question.answer, canary), question.kind, canary])
+    with_aliases = any(question.aliases for question in asked)
+    rows.writerow([*COLUMNS, ALIASES] if with_aliases else COLUMNS)
+    for question in asked:
+        row = [seal(question.text, canary), seal(question.answer, canary), question.kind, canary]
+        others = json.dumps(question.aliases, ensure_ascii=False) if question.aliases else ""
+        rows.writerow([*row, seal(others, canary) if others else ""] if with_aliases else row)
     atomic.write_text(path, text.getvalue())
     return path

@@ -66,11 +66,12 @@ def test_faults_are_one_line_and_code_one(tmp_path: Path) -> None:
 
 def test_a_sealed_set_is_read_back(tmp_path: Path) -> None:
     asked = tmp_path / "q.jsonl"
-    asked.write_text('{"question": "Where is the hidden harbour?", "answer": "Tavel"}\n')
+    asked.write_text('{"question": "Where is the hidden harbour?", "answer": "Tavel", "aliases": "Tavel City"}\n')
     assert run("seal", asked, tmp_path / "q.csv", "--canary", "our canary").exit_code == 0
     assert "harbour" not in (tmp_path / "q.csv").read_text()
     (found,) = read_question_set(tmp_path / "q.csv").questions
     assert (found.text, found.answer) == ("Where is the hidden harbour?", "Tavel")
+    assert found.aliases == ("Tavel City",)
 
 
 async def test_a_comparison_tells_its_tests_and_the_gate_closes_for_the_worse(tmp_path: Path) -> None:

@@ -89,6 +89,23 @@ def test_files_are_told_apart_by_their_columns(tmp_path: Path) -> None:
     assert {one.request.style for one in styled.cases} == {"gaia"}
 
 
+async def test_a_gold_answer_that_is_a_plain_text_is_no_list_of_letters(tmp_path: Path) -> None:
+    labels = tmp_path / "labels.jsonl"
+    row = {"question": "Which city?", "gold": "Paris", "aliases": "Lutetia", "language": "en"}
+    rows = [{**row, "answer": "Lutetia", "correct": True}, {**row, "answer": "e", "correct": False}]
+    labels.write_text("".join(json.dumps(item) + "\n" for item in rows))
+    found = labelled_set(str(labels), 9)
+    assert [one.request.aliases for one in found.cases] == [("Lutetia",)] * 2
+    assert (await measure_judge(ExactJudge(), found))[ALL].accuracy.value == 1.0
+    labels.write_text(json.dumps({**rows[0], "aliases": {"en": "Lutetia"}}) + "\n")
+    with pytest.raises(Corrupt, match=r"labels\.jsonl:1"):
+        labelled_set(str(labels), 9)
+    for answers in ("Lutetia", {"text": "Lutetia"}, {"text": ["Lutetia"]}, [{"text": "Lutetia"}], ["Lutetia"]):
+        other = {"question": "What?", "answers": ["Baghdad"]}
+        labels.write_text(json.dumps({"qas": [{"question": "Which?", "answers": answers}, other]}) + "\n")
+        assert {one.request.gold for one in labelled_set(str(labels), 8).cases} == {"Lutetia", "Baghdad"}
+
+
 async def test_the_rule_is_measured_on_real_labelled_answers_in_both_languages() -> None:
     runs = labelled_set(str(shared("data", "agent", "reflexion_react_hotpot_runs.jsonl.gz")), 1_000)
     assert (len(runs.cases), runs.left_out) == (303, 73)

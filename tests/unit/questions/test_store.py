@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,12 @@ def test_questions_survive_the_file(uncertain: SynthesisReport, tmp_path: Path) 
     assert load_questions(tmp_path / "odd.jsonl") == odd
     save_rejected(tmp_path / "r.jsonl", uncertain.rejected)
     assert len((tmp_path / "r.jsonl").read_text().splitlines()) == len(uncertain.rejected)
+
+
+def test_one_alias_may_stand_without_a_list(report: SynthesisReport, tmp_path: Path) -> None:
+    record = {**report.questions[0].to_record(), "aliases": "Lutetia"}
+    (tmp_path / "q.jsonl").write_text(json.dumps(record) + "\n", "utf-8")
+    assert load_questions(tmp_path / "q.jsonl")[0].aliases == ("Lutetia",)
 
 
 def test_a_damaged_line_is_named(report: SynthesisReport, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import base64
 import gzip
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,62 @@ def test_a_browsecomp_file_is_read_decrypted_and_its_text_is_protected(tmp_path:
         ("من هو؟", "لين", "ar"),
     ]
     assert CANARY not in repr(found)
+
+
+def test_other_spellings_of_an_answer_are_sealed_and_come_back(tmp_path: Path) -> None:
+    bare = asked("Which one?", "Tavel")
+    several = replace(bare, text="Which city, founded by someone?", aliases=("Tavel City", "تافل"))
+    path = write_browsecomp(tmp_path / "set.csv", [several, bare], CANARY)
+    assert "Tavel City" not in path.read_text("utf-8")
+    assert [one.aliases for one in read_question_set(path).questions] == [("Tavel City", "تافل"), ()]
+    alone = write_browsecomp(tmp_path / "alone.csv", [bare], CANARY)  # BrowseComp's own columns where they do
+    assert alone.read_text("utf-8").splitlines()[0] == "problem,answer,problem_topic,canary"
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("Lutetia", ("Lutetia",)),
+        (["Lutetia", " Lutèce ", None, ""], ("Lutetia", "Lutèce")),
+        ('["Lutetia", "Lutèce"]', ("Lutetia", "Lutèce")),
+        ("[sic]", ("[sic]",)),
+        (1789, ("1789",)),
+        (None, ()),
+    ],
+)
+def test_a_plain_text_is_one_alias_and_no_list_of_letters(tmp_path: Path, given: Any, read: tuple[str, ...]) -> None:
+    plain = {"question": "Which?", "answer": "Paris"}
+    own = asked("Which?", "Paris").to_record()
+    for row in (plain, own):
+        (found,) = read_question_set(jsonl(tmp_path / "q.jsonl", {**row, "aliases": given})).questions
+        assert found.aliases == read
+    if isinstance(given, str):
+        quoted = given.replace('"', '""')
+        (tmp_path / "q.csv").write_text(f'question,answer,Aliases\nWhich?,Paris,"{quoted}"\n', "utf-8")
+        (found,) = read_question_set(tmp_path / "q.csv").questions
+        assert found.aliases == read
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"difficulty": "hard"}, {"difficulty": "nan"}, {"difficulty": -1}, {"hops": "two"}, {"hops": 1.5},
+     {"aliases": {"en": "Lutetia"}}, {"aliases": [["Lutetia"]]}],
+)  # fmt: skip
+def test_what_is_no_number_or_no_text_is_an_error_that_names_the_place(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    for row in ({"question": "Which?", "answer": "Paris"}, asked("Which?", "Paris").to_record()):
+        path = jsonl(tmp_path / "q.jsonl", row, {**row, **wrong})
+        with pytest.raises(Corrupt, match=r"q\.jsonl:2"):
+            read_question_set(path)
+
+
+def test_numbers_are_read_from_text_and_empty_cells_say_nothing(tmp_path: Path) -> None:
+    (tmp_path / "q.csv").write_text("question,answer,difficulty,hops\nWhich?,Paris,0.5,3\nWho?,Lin,,\n", "utf-8")
+    found = read_question_set(tmp_path / "q.csv").questions
+    assert [(one.difficulty, one.hops) for one in found] == [(0.5, 3), (0.0, 1)]
+    (told,) = read_question_set(
+        jsonl(tmp_path / "w.jsonl", {"question": "Which?", "answer": "x", "formalization": "V@X", "hops": 2})
+    ).questions
+    assert told.hops == 2
 
 
 def test_chinese_questions_have_chinese_columns_a_chinese_judge_and_their_language(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from sindbad.tools.provider import ProviderError
 from sindbad.tools.reader import reading_facts
 from sindbad.tools.render import Style
 from sindbad.tools.scheduler.errand import Errand, errand
-from sindbad.tools.toolbox import Toolbox, Visited, as_hits
+from sindbad.tools.toolbox import Toolbox, Visited, as_hits, translation_facts
 from sindbad.v1 import common_pb2, search_pb2, search_pb2_grpc
 
 NAME: Final = "sindbad.v1.Search"
@@ -78,6 +78,7 @@ class SearchServicer(search_pb2_grpc.SearchServicer):
                 pages, failure = [], error
         evidence = [page.evidence for page in pages]
         facts = reading_facts(page.reading for page in pages if page.reading is not None)
+        facts |= translation_facts(pages, request.goal)
         seen = _observation(
             toolbox,
             receipt,

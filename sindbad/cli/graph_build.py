@@ -341,6 +341,11 @@ def _tell(result: BuildResult, columns: dict[str, GraphStatistics]) -> None:
         f"{report.searches} searches, {report.visits} visits, {report.no_page} without a page; {report.failures} "
         f"failed tries, {report.gave_up} given up; {report.open_facts} facts lead to pages that were not read"
     )
+    for language, count in report.untold_pages.items():
+        typer.echo(
+            f"{language}: {count} pages were not looked for: no link between languages on the page, and no folder of "
+            "its own language in its address, tells where they are"
+        )
     if report.model_calls:
         typer.echo(
             f"{report.model_calls} questions to the model, {report.malformed} lines unreadable; refused: "

@@ -33,7 +33,7 @@ from sindbad.graph.build_assembly import (
     merge_language,
     word_relations,
 )
-from sindbad.graph.build_errands import Errands, in_time, together
+from sindbad.graph.build_errands import Errands, in_time, together, translations
 from sindbad.graph.build_journal import BuildJournal
 from sindbad.graph.build_names import GrowingShape, Names, distinct_id, entity_id_of, sibling_url
 from sindbad.graph.extraction import Extractor, ParserExtractor
@@ -143,7 +143,8 @@ class BuildReport:
             calls that were answered by an error, as when there is no such page.
         expanded, closed: nodes read while expanding, and while closing cycles or sweeping.
         open_facts: facts that name an end that was never read; ``dropped_nodes`` lay in trees.
-        missing_pages: by language, pages of known entities that could not be read.
+        missing_pages: by language, pages of known entities that could not be read; ``untold_pages``: of which neither
+            the page in the first language nor its address tells where they are, so that none was asked for.
         model_calls, malformed, refused, unread: questions to a model, lines of replies that could not be read,
             statements that were refused by reason, pages whose extraction failed by reason.
     """
@@ -158,6 +159,7 @@ class BuildReport:
     open_facts: int = 0
     dropped_nodes: int = 0
     missing_pages: dict[str, int] = field(default_factory=dict)
+    untold_pages: dict[str, int] = field(default_factory=dict)
     model_calls: int = 0
     malformed: int = 0
     refused: dict[str, int] = field(default_factory=dict)
@@ -470,7 +472,8 @@ class _Builder:
         if found.main is None:
             return None
         url = seen.urls[0]
-        return PageReading.of(entity_id_of(url), found.main, url, query, scope.language, found, len(seen.text))
+        page = PageReading.of(entity_id_of(url), found.main, url, query, scope.language, found, len(seen.text))
+        return replace(page, translations=translations(seen))
 
     # --- the graph ------------------------------------------------------------------------------------------------
 
@@ -494,21 +497,31 @@ class _Builder:
         self._stage = f"reading {language}"
         gate = asyncio.Semaphore(_PARALLEL)
         ids = [entity.entity_id for entity in graph.entities]
-        found = await together(self._read_sibling(entity_id, language, gate) for entity_id in ids)
+        urls = {entity_id: url for entity_id in ids if (url := self._sibling(entity_id, language)) is not None}
+        if len(urls) < len(ids):
+            self.report.untold_pages[language] = len(ids) - len(urls)
+        found = await together(self._read_sibling(entity_id, url, language, gate) for entity_id, url in urls.items())
         pages = {page.entity_id: page for page in found if page is not None}
         if len(pages) < len(found):
             self.report.missing_pages[language] = len(found) - len(pages)
         merge_language(graph, pages)
 
-    async def _read_sibling(self, entity_id: str, language: str, gate: asyncio.Semaphore) -> PageReading | None:
+    def _sibling(self, entity_id: str, language: str) -> str | None:
+        known = self._pages[entity_id][0]
+        return sibling_url(known.url, self._scope.language, language, known.translations)
+
+    async def _read_sibling(
+        self, entity_id: str, url: str, language: str, gate: asyncio.Semaphore
+    ) -> PageReading | None:
+        """The page, if it is about an entity of the same type, and of the same id unless a page said that it is."""
         known = self._pages[entity_id][0]
         scope = Scope(self._scope.corpus, language, self._scope.trace_id)
         async with gate:
             if self._tools_down():
                 return None
-            url = sibling_url(known.url, self._scope.language, language)
             page = await self._read(url, known.query, scope)
-        same = page is not None and page.entity_id == entity_id_of(known.url)
+        told = url in known.translations.values()
+        same = page is not None and (told or page.entity_id == entity_id_of(known.url))
         agrees = page is not None and page.main.entity_type == known.main.entity_type
         return _as(page, entity_id) if page is not None and same and agrees else None
 

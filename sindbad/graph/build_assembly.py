@@ -8,7 +8,7 @@ grow that never look back.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sindbad.graph.build_names import Names
 from sindbad.graph.extraction import Extraction, ReadAttribute, ReadEntity
@@ -22,7 +22,10 @@ Worded = Callable[[str], RelationInfo | None]
 
 @dataclass(frozen=True, slots=True)
 class PageReading:
-    """One page as read: which entity, and what it states with names. ``url`` is the page's, ``query`` led there."""
+    """One page as read: which entity, and what it states with names. ``url`` is the page's, ``query`` led there.
+
+    ``translations``: language code -> where the page says that it is in that language.
+    """
 
     entity_id: str
     main: ReadEntity
@@ -32,6 +35,7 @@ class PageReading:
     facts: tuple[ReadFact, ...]
     attributes: tuple[ReadAttribute, ...]
     length: int
+    translations: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(

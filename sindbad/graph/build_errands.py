@@ -16,7 +16,7 @@ from sindbad.errors import SindbadError
 from sindbad.graph.build_journal import BuildJournal
 from sindbad.graph.extraction import Extraction, Extractor
 from sindbad.tools import render
-from sindbad.tools.environment import Environment, Observation, Scope, ToolCall
+from sindbad.tools.environment import TRANSLATION, Environment, Observation, Scope, ToolCall
 
 _T = TypeVar("_T")
 _TRY_AGAIN = "try again"
@@ -92,10 +92,13 @@ class Errands:
                     "urls": seen.urls,
                     "failures": failures,
                 }
+                if told := translations(seen):
+                    answer["translations"] = told
                 keep = self._journal.keep_failure if _passing(seen) else self._journal.keep
                 keep(answer, *asked)
         else:
-            seen = Observation(known["text"], known["ok"], known["error"], tuple(known["urls"]))
+            told = {f"{TRANSLATION}{code}": url for code, url in known.get("translations", {}).items()}
+            seen = Observation(known["text"], known["ok"], known["error"], tuple(known["urls"]), metadata=told)
             failures = known["failures"]
         self.counts.failures += failures
         gave_up = _passing(seen)
@@ -131,6 +134,11 @@ class Errands:
         counts.dropped.update(found.dropped)
         counts.unread.update([found.failure] if found.failure else [])
         return found
+
+
+def translations(seen: Observation) -> dict[str, str]:
+    """Language code -> URL of the visited page in it."""
+    return {key.removeprefix(TRANSLATION): url for key, url in seen.metadata.items() if key.startswith(TRANSLATION)}
 
 
 def _passing(seen: Observation) -> bool:

@@ -5,7 +5,7 @@ Pure. Also here: identities of pages, and the shape of a graph that grows by pag
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from sindbad.errors import InvalidInput
@@ -131,7 +131,23 @@ def distinct_id(url: str) -> str:
     return f"{entity_id_of(url)}@{urlsplit(url).netloc}"
 
 
-def sibling_url(url: str, language: str, other: str) -> str:
-    """The same entity's page in another language (…/en/marota-lin -> …/ar/marota-lin)."""
-    head, _, slug = url.rpartition("/")
-    return f"{head.removesuffix(language)}{other}/{slug}"
+def sibling_url(url: str, language: str, other: str, translations: Mapping[str, str]) -> str | None:
+    """The same entity's page in another language: what the page says of it, else by an address that holds the language.
+
+    …/en/marota-lin -> …/ar/marota-lin. A host of the language (en.wikipedia.org) does not tell: there the entity's page
+    has another name, and a guess might be another entity's. None where nothing tells.
+
+    Args:
+        translations: language code -> URL, as the page links them.
+    """
+    told = {code.lower(): there for code, there in translations.items()}
+    near = [told[code] for code in sorted(told) if code == other.lower() or code.startswith(f"{other.lower()}-")]
+    if near:
+        return near[0]
+    parts = urlsplit(url)
+    head, _, slug = parts.path.rstrip("/").rpartition("/")
+    folders = head.split("/")
+    if language not in folders[1:] or not slug:
+        return None
+    folders[len(folders) - 1 - folders[::-1].index(language)] = other
+    return parts._replace(path=f"{'/'.join(folders)}/{slug}").geturl()

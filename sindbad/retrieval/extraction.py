@@ -10,8 +10,8 @@ finds the main text, and what it refuses is read as blocks of visible text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import lxml.etree
@@ -23,6 +23,7 @@ from sindbad.retrieval.pdf import PdfUnreadable, pdf_text
 
 MAX_BYTES: Final = 4_000_000
 MAX_TEXT_CHARS: Final = 1_000_000
+_MAX_TRANSLATIONS: Final = 400
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _SKIPPED_TAGS = """
 script style noscript template nav header footer aside form button select iframe svg math object head
@@ -40,11 +41,15 @@ class PageUnreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """``text`` is canonical (:func:`canonical`); ``title`` and ``language`` are empty when the page names none."""
+    """``text`` is canonical (:func:`canonical`); ``title`` and ``language`` are empty when the page names none.
+
+    ``translations``: language code -> where the page says that it stands in that language, as written there.
+    """
 
     title: str
     text: str
     language: str = ""
+    translations: Mapping[str, str] = field(default_factory=dict)
 
 
 def canonical(text: str) -> str:
@@ -62,7 +67,7 @@ def extract(body: bytes, content_type: str = "text/html") -> Extracted:
     page = _from_pdf(body) if kind is media.Kind.PDF else _from_text(body[:MAX_BYTES], content_type, kind)
     if not page.text:
         raise PageUnreadable("the page has no text")
-    return Extracted(page.title, page.text[:MAX_TEXT_CHARS], page.language)
+    return replace(page, text=page.text[:MAX_TEXT_CHARS])
 
 
 def _from_pdf(body: bytes) -> Extracted:
@@ -85,7 +90,7 @@ def _from_html(markup: str) -> Extracted:
         raise PageUnreadable("the page is not HTML")
     article = _marked_article(tree)
     text = _visible_text(article) if article is not None else _by_trafilatura(markup) or _visible_text(tree)
-    return Extracted(_title(tree, article), canonical(text), str(tree.get("lang") or ""))
+    return Extracted(_title(tree, article), canonical(text), str(tree.get("lang") or ""), _translations(tree))
 
 
 def _parse(markup: str) -> Any:
@@ -114,6 +119,19 @@ def _title(tree: Any, article: Any) -> str:
         if len(heads) == 1:
             return " ".join(heads[0].text_content().split())
     return " ".join((tree.findtext(".//title") or "").split())
+
+
+def _translations(tree: Any) -> dict[str, str]:
+    """What links say ``hreflang`` and "alternate"; or are an encyclopedia's links between languages (MediaWiki)."""
+    found: dict[str, str] = {}
+    for item in tree.iter("link", "a"):
+        code, there = str(item.get("hreflang") or "").strip(), str(item.get("href") or "").strip()
+        alternate = "alternate" in str(item.get("rel") or "").split()
+        if code and there and (alternate or "interlanguage-link" in str(item.get("class") or "")):
+            found.setdefault(code, there)
+        if len(found) == _MAX_TRANSLATIONS:
+            break
+    return found
 
 
 def _by_trafilatura(markup: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from sindbad.agent.trajectory import EnvironmentKind
 
@@ -74,6 +74,10 @@ class Observation:
     latency_seconds: float = 0.0
     cost: float = 0.0
     metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+TRANSLATION: Final = "translation:"
+"""Before a language code: the key in ``Observation.metadata`` of the URL of a visited page in that language."""
 
 
 class Environment(Protocol):

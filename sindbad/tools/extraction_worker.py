@@ -4,11 +4,12 @@ It reads frames from standard input and answers on standard output; it opens no 
 (address space, no core dumps, an alarm a page) hold even where its parent is gone.
 
 A frame is a 4-byte big-endian length and as many bytes. A request is two frames: the Content-Type header, the body.
-The answer is one frame of JSON: ``{"title", "text", "language"}`` or ``{"unreadable": why}``.
+The answer is one frame of JSON: ``{"title", "text", "language", "translations"}`` or ``{"unreadable": why}``.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import resource
@@ -51,7 +52,7 @@ def _answer(body: bytes, content_type: str) -> dict[str, Any]:
         return {"unreadable": str(error)}
     except MemoryError:
         return {"unreadable": "the page needs too much memory to be read"}
-    return {"title": page.title, "text": page.text, "language": page.language}
+    return dataclasses.asdict(page)
 
 
 def _read(stream: BinaryIO) -> bytes | None:

@@ -138,4 +138,4 @@ class _Worker:
 def _result(answer: Any) -> Extracted:
     if "unreadable" in answer:
         raise PageUnreadable(str(answer["unreadable"]))
-    return Extracted(answer["title"], answer["text"], answer["language"])
+    return Extracted(**answer)

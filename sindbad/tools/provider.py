@@ -6,7 +6,8 @@ An environment validates and renders; a provider fetches. Retries, caches and co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from sindbad.retrieval.page import Hit
@@ -48,11 +49,15 @@ class CallCut(ProviderError):
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """One page's main text, canonical (:func:`sindbad.retrieval.extraction.canonical`)."""
+    """One page's main text, canonical (:func:`sindbad.retrieval.extraction.canonical`).
+
+    ``translations``: language code -> the URL of which the page says that it is the same page in that language.
+    """
 
     url: str
     title: str
     text: str
+    translations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

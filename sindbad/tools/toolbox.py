@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from sindbad.agent.trajectory import EnvironmentKind
 from sindbad.retrieval.page import Hit
 from sindbad.retrieval.visit import DEFAULT_BUDGET_CHARS
 from sindbad.tools import render, specs, untrusted
-from sindbad.tools.environment import Observation, Scope, ToolCall, ToolSpec
+from sindbad.tools.environment import TRANSLATION, Observation, Scope, ToolCall, ToolSpec
 from sindbad.tools.provider import Article, CallCut, CodeProvider, Provider, ProviderError, ScholarProvider
 from sindbad.tools.reader import ExcerptReader, PageReader, Reading, ScopedReader
 from sindbad.tools.render import Evidence, Style
@@ -110,9 +110,10 @@ class Toolbox:
             )
         if call.name == "visit":
             pages = await self.visit(arguments["urls"], arguments["goal"], scope)
-            return render.visit_observation(
+            seen = render.visit_observation(
                 arguments["goal"], [page.evidence for page in pages], self.settings.style, source=self.provider.name
             )
+            return replace(seen, metadata=translation_facts(pages, arguments["goal"]))
         if call.name == "scholar":
             found = await self.scholar(arguments["query"], scope)
             name = self._scholar.name if self._scholar else ""
@@ -174,7 +175,7 @@ class Toolbox:
                 return cut
             url, title = untrusted.address(page.url) or target, untrusted.page_title(page.title)
             evidence = Evidence(target, url, title, reading.evidence, summary=reading.summary)
-            return Visited(evidence, reading.truncated, reading)
+            return Visited(evidence, reading.truncated, reading, page.translations)
 
         pages: list[Visited | CallCut] = await _gather([one(target) for target in targets])
         for page in pages:
@@ -191,11 +192,26 @@ class Toolbox:
 
 @dataclass(frozen=True, slots=True)
 class Visited:
-    """Evidence of one page, whether it was cut to the budget, and how it was read (None: it was not)."""
+    """Evidence of one page, whether it was cut to the budget, and how it was read (None: it was not).
+
+    ``translations``: language code -> where the page says that it stands in that language.
+    """
 
     evidence: Evidence
     truncated: bool = False
     reading: Reading | None = None
+    translations: Mapping[str, str] = field(default_factory=dict)
+
+
+def translation_facts(pages: Sequence[Visited], goal: str) -> dict[str, str]:
+    """For ``Observation.metadata``: where the one page that was read for itself, without a goal, stands in others.
+
+    An encyclopedia's page may name hundreds of languages; who asks a page a question needs none of them.
+    """
+    if goal or len(pages) != 1:
+        return {}
+    found = {code: untrusted.address(url) for code, url in pages[0].translations.items()}
+    return {f"{TRANSLATION}{code}": url for code, url in found.items() if url.startswith(("https://", "http://"))}
 
 
 def as_hits(found: Sequence[Sequence[Article]]) -> list[list[Hit]]:

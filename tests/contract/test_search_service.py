@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from aiohttp import web
 
 from services.runtime import RunningService, start_service
 from services.search.live import LiveWebSettings
@@ -25,7 +26,7 @@ from sindbad.retrieval.index import build as build_index
 from sindbad.retrieval.opensearch import OpenSearchIndex
 from sindbad.retrieval.page import Page
 from sindbad.tools import loopback_web
-from sindbad.tools.environment import Caller, Purpose, Scope, ToolCall
+from sindbad.tools.environment import TRANSLATION, Caller, Purpose, Scope, ToolCall
 from sindbad.tools.loopback_web import Faults, RunningWeb
 from sindbad.tools.providers.opensearch import OpenSearchSettings
 from sindbad.tools.render import Style
@@ -39,6 +40,7 @@ from sindbad.v1 import common_pb2, search_pb2, search_pb2_grpc
 from tests.contract.malformed import assert_survives_malformed
 from tests.contract.opensearch_server import OpenSearchNode
 from tests.unit.tools.corpus import pages, worlds
+from tests.unit.tools.loopback import site
 
 EN = Scope("w0001", "en")
 
@@ -139,6 +141,37 @@ def _exposition(service: RunningService) -> bytes:
 async def _texts(service: RunningService, kind: EnvironmentKind) -> list[str]:
     async with ToolClient(service.address, kind=kind) as client:
         return [(await client.call(call, EN, deadline_seconds=10)).text for call in examples()]
+
+
+async def test_a_page_read_for_itself_says_where_it_is_in_other_languages_also_from_cache_and_recording(
+    tmp_path: Path,
+) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        hrefs = {"ar": "//ar.x.example/w/y", "x": "j:", "y": "https://["}
+        links = [f'<link rel="alternate" hreflang="{code}" href="{href}">' for code, href in hrefs.items()]
+        text = f"<html><head>{''.join(links)}</head><body><p>A page about a town.</p></body></html>"
+        return web.Response(text=text, content_type="text/html")
+
+    async def told(service: RunningService, kind: EnvironmentKind, goal: str) -> dict[str, str]:
+        async with ToolClient(service.address, kind=kind) as client:
+            call = ToolCall("visit", {"urls": ["http://en.x.example/w/z"], "goal": goal})
+            seen = await client.call(call, EN, deadline_seconds=5)
+        assert seen.ok
+        return {key: value for key, value in seen.metadata.items() if key.startswith(TRANSLATION)}
+
+    wanted = {f"{TRANSLATION}ar": "http://ar.x.example/w/y"}
+    async with site(handler) as server:
+        pages = {"kind": "http", "allowed_hosts": {"*": f"127.0.0.1:{server.port}"}}
+        live = LiveWebSettings(providers=[{"provider": pages, "limits": ProviderLimits(by_host=True)}])
+        async with serving(SearchSettings(live=live, record_to=tmp_path / "recording")) as (service, _):
+            assert await told(service, EnvironmentKind.LIVE, "") == wanted
+            assert await told(service, EnvironmentKind.LIVE, "") == wanted
+            assert await told(service, EnvironmentKind.LIVE, "where is it?") == {}
+        asked = len([path for path in server.asked if path == "/w/z"])
+    assert asked == 1, "the cache had it"
+    replay = SearchSettings(recording=tmp_path / "recording", environment=EnvironmentKind.REPLAY)
+    async with serving(replay) as (service, _):
+        assert await told(service, EnvironmentKind.REPLAY, "") == wanted
 
 
 async def test_scholar_without_a_provider_degrades_to_an_observation(index_root: Path) -> None:

@@ -6,6 +6,7 @@ The settings here are all that a deployment decides about fetching; see :mod:`si
 from __future__ import annotations
 
 from typing import Literal
+from urllib.parse import urljoin
 
 from aiohttp.abc import AbstractResolver
 from pydantic import Field
@@ -80,8 +81,17 @@ class HttpProvider:
             page = await self._extractor.extract(response.body, response.content_type)
         except PageUnreadable as error:
             raise ProviderError(str(error)) from error
-        return Fetched(response.url, page.title or response.url, page.text)
+        there = {code: _absolute(response.url, link) for code, link in page.translations.items()}
+        return Fetched(response.url, page.title or response.url, page.text, there)
 
     async def close(self) -> None:
         await self._pages.close()
         await self._extractor.close()
+
+
+def _absolute(page: str, link: str) -> str:
+    """A link of a page; "" for what is none ("https://[")."""
+    try:
+        return urljoin(page, link)
+    except ValueError:
+        return ""

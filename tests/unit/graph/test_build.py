@@ -6,16 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from sindbad.agent.trajectory import EnvironmentKind
 from sindbad.demo.world import World
 from sindbad.errors import InvalidInput
 from sindbad.graph.build import BuildBudget, BuildProgress, BuildResult, Growth, build_graph
 from sindbad.graph.build_assembly import PageReading, assemble, in_cycles
-from sindbad.graph.build_names import GrowingShape, Names, entity_id_of
+from sindbad.graph.build_journal import BuildJournal
+from sindbad.graph.build_names import GrowingShape, Names, entity_id_of, sibling_url
 from sindbad.graph.build_report import compare, growing_only, table, to_record
 from sindbad.graph.extraction import Extraction, ReadEntity
 from sindbad.graph.reading import ReadFact
 from sindbad.graph.statistics import components, describe, skeleton, tree_baseline
+from sindbad.retrieval.page import Hit
 from sindbad.tools.environment import Scope
+from sindbad.tools.provider import Fetched, no_such_page
 from sindbad.tools.simulated import simulated_environment
 from sindbad.tools.toolbox import Toolbox
 
@@ -75,6 +79,73 @@ async def test_arabic_seeds_read_the_arabic_encyclopedia(
     scope = Scope(world.world_id, "ar")
     result = await build_graph(environment, [world.entities[0].names["ar"]], scope)
     assert {edge.triple for edge in result.graph.edges} == {edge.triple for edge in built.graph.edges}
+
+
+@pytest.mark.parametrize(
+    ("url", "sibling"),
+    [
+        ("https://w.example/en/marota-lin", "https://w.example/ar/marota-lin"),
+        ("https://w.example/en/wiki/Paris?x=1", "https://w.example/ar/wiki/Paris?x=1"),
+        ("https://en.w.example/wiki/Paris", None),
+        ("https://w.example/children/en", None),
+        ("https://en/Paris", None),
+        ("https://w.example/Paris", None),
+    ],
+)
+def test_an_address_tells_of_another_language_only_by_a_folder_of_its_own(url: str, sibling: str | None) -> None:
+    assert sibling_url(url, "en", "ar", {}) == sibling
+    assert sibling_url(url, "en", "ar", {"AR": "https://a/", "fr": "https://f/"}) == "https://a/"
+    assert sibling_url(url, "en", "pt", {"pt-BR": "https://b/"}) == "https://b/"
+
+
+class Linked:
+    """An encyclopedia with a host a language, and other names of pages in each, as Wikipedia has it."""
+
+    name = "linked"
+
+    def __init__(self, world: World, unlinked: str) -> None:
+        self.asked: list[str] = []
+        self._pages = {
+            language: {entity.slug: world.page(entity.slug, language) for entity in world.entities}
+            for language in ("en", "ar")
+        }
+        self._unlinked = unlinked
+
+    async def search(self, query: str, scope: Scope, k: int) -> list[Hit]:
+        return []
+
+    async def fetch(self, target: str, scope: Scope) -> Fetched:
+        self.asked.append(target)
+        for slug, page in self._pages[scope.language].items():
+            url = f"https://{scope.language}.wiki.example/wiki/{slug if scope.language == 'en' else f'صفحة_{slug}'}"
+            if target in (url, page.title):
+                linked = {} if slug == self._unlinked else {"ar": f"https://ar.wiki.example/wiki/صفحة_{slug}"}
+                return Fetched(url, page.title, page.text, linked)
+        raise no_such_page(target)
+
+    async def close(self) -> None:
+        """Holds nothing."""
+
+
+async def test_pages_in_another_language_are_found_by_the_page_s_own_link_and_never_guessed(
+    world: World, tmp_path: Path
+) -> None:
+    scope, seeds = Scope(world.world_id, "en"), [world.entities[0].names["en"]]
+    unlinked, header = world.entities[0].slug, {"environment": "linked"}
+    budget = BuildBudget(max_nodes=12, sweep=False, keep_trees=True)
+    provider = Linked(world, unlinked)
+    tools = Toolbox(EnvironmentKind.LIVE, provider)
+    for again in (False, True):  # the second time the journal answers
+        provider.asked.clear()
+        with BuildJournal(tmp_path / "journal.jsonl", header) as journal:
+            result = await build_graph(tools, seeds, scope, budget, journal=journal)
+        names = {entity.entity_id: set(entity.names) for entity in result.graph.entities}
+        assert names.pop(unlinked) == {"en"}
+        assert set(map(frozenset, names.values())) == {frozenset({"en", "ar"})}
+        assert result.report.untold_pages == {"ar": 1}
+        assert result.report.missing_pages == {}
+        arabic = [target for target in provider.asked if "/wiki/" in target]
+        assert len(arabic) == (0 if again else len(names))
 
 
 async def test_failing_tools_cost_facts_but_never_the_build(index_folder: Path, world: World) -> None:

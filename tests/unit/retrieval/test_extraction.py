@@ -72,6 +72,14 @@ def test_no_bytes_raise_anything_else(body: bytes) -> None:
     assert page.text == canonical(page.text)
 
 
+def test_links_to_the_page_in_other_languages_are_kept_and_other_links_are_not() -> None:
+    markup = """<html lang="en"><head><link rel="alternate" hreflang="fr" href="/fr/a"><link rel="stylesheet" href="x">
+        <link rel="alternate" type="application/rss+xml" href="/feed"></head><body><p>A town.</p>
+        <a class="interlanguage-link-target" hreflang="ar" href="https://ar.x.example/w/b">العربية</a>
+        <a hreflang="de" href="https://de.x.example/">another page</a></body></html>"""
+    assert extract(markup.encode()).translations == {"fr": "/fr/a", "ar": "https://ar.x.example/w/b"}
+
+
 def test_deep_nesting_is_no_recursion() -> None:
     with pytest.raises(PageUnreadable):
         extract(b"<div>" * 50_000)

@@ -14,7 +14,8 @@ from sindbad.tools.extractor import INLINE_BYTES, Extractor, ExtractorLimits
 from tests.unit.retrieval.documents import bomb, pdf
 
 SENTENCE = "<p>The committee published a long report about the harbour and its many ships.</p>"
-LARGE = f"<html lang=en><title>Harbour</title><body>{SENTENCE * 600}</body></html>".encode()
+LINK = "<link rel=alternate hreflang=ar href=/ar>"
+LARGE = f"<html lang=en><head><title>Harbour</title>{LINK}</head><body>{SENTENCE * 600}</body></html>".encode()
 
 
 def children() -> list[psutil.Process]:
@@ -40,6 +41,8 @@ async def test_large_pages_and_pdfs_are_read_elsewhere_with_the_same_result() ->
     found = await asyncio.gather(*(extractor.extract(*kind) for kind in kinds), return_exceptions=True)
     for (body, kind), result in zip(kinds[:2], found[:2], strict=True):
         assert result == extract(body, kind)
+    assert isinstance(found[0], Extracted)
+    assert found[0].translations == {"ar": "/ar"}
     assert found[:3] == found[3:6] == found[6:] or [str(one) for one in found[:3]] == [str(one) for one in found[6:]]
     assert isinstance(found[2], PageUnreadable)
     assert len(children()) == 2

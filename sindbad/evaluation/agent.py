@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sindbad.agent.react import PROMPT_TOO_LONG
 from sindbad.agent.trajectory import EnvironmentKind, Termination, Trajectory
 from sindbad.errors import InvalidInput
-from sindbad.evaluation.metrics import Interval, bootstrap_mean, paired_difference, unbiased_pass_at_k, wilson
+from sindbad.evaluation.metrics import Interval, paired_difference, rate_interval, unbiased_pass_at_k, wilson
 from sindbad.evaluation.summary import StageSummary
 from sindbad.judging.verdict import DecidedBy
 from sindbad.questions.question import Question
@@ -65,10 +65,10 @@ class Evaluation:
 
     @property
     def success(self) -> Interval:
-        """Mean success; Wilson for single attempts, bootstrap over questions for several."""
+        """Mean success; Wilson for single attempts, over questions for several (:func:`rate_interval`)."""
         if all(len(outcome.correct) == 1 for outcome in self.outcomes):
             return wilson(sum(outcome.correct[0] for outcome in self.outcomes), len(self.outcomes))
-        return bootstrap_mean(self.rates)
+        return rate_interval(self.rates)
 
     @property
     def rates(self) -> list[float]:

@@ -64,22 +64,47 @@ def rate_interval(
 ) -> Interval:
     """Mean of rates by question with a bootstrap interval over questions (attempts at one stay together).
 
-    Where every question has the same rate of 0 or 1 there is nothing to resample, and the bootstrap would claim
-    certainty: Wilson's interval over questions stands in.
+    Where every question has the same rate there is nothing to resample, and the bootstrap would claim certainty: what
+    :func:`unanimous` says stands in (for 0 and 1 that is Wilson's interval over questions).
     """
-    if rates and len(set(rates)) == 1 and rates[0] in (0.0, 1.0):
-        return wilson(round(sum(rates)), len(rates), confidence=confidence)
+    if _agree(rates):
+        return unanimous(rates[0], len(rates), (0.0, 1.0), confidence=confidence)
     return bootstrap_mean(rates, resamples=resamples, seed=seed, confidence=confidence)
 
 
 def paired_difference(
-    after: Sequence[float], before: Sequence[float], *, resamples: int = 2000, seed: int = 0, confidence: float = 0.95
-) -> Interval:
-    """Mean of after - before over the same questions, in the same order, with a paired bootstrap interval."""
+    after: Sequence[float], before: Sequence[float], *, bound: float | None = 1.0, resamples: int = 2000,
+    seed: int = 0, confidence: float = 0.95,
+) -> Interval:  # fmt: skip
+    """Mean of after - before over the same questions, in the same order, with a paired bootstrap interval.
+
+    Args:
+        bound: no difference can be larger than this; 1 for rates. Where all questions differ by the same (8 of 8
+            against 0 of 8) the bootstrap would claim certainty, and :func:`unanimous` stands in. None, for values
+            without a bound that means anything: then such an interval is a point.
+    """
     if len(after) != len(before):
         raise InvalidInput(f"{len(after)} and {len(before)} results cannot be paired")
     differences = [right - left for right, left in zip(after, before, strict=True)]
+    if bound is not None and _agree(differences):
+        return unanimous(differences[0], len(differences), (-bound, bound), confidence=confidence)
     return bootstrap_mean(differences, resamples=resamples, seed=seed, confidence=confidence)
+
+
+def unanimous(value: float, count: int, bounds: tuple[float, float], *, confidence: float = 0.95) -> Interval:
+    """The mean's interval where each of ``count`` questions shows the same ``value``.
+
+    By Wilson's bound for ``count`` of ``count`` a share of z² / (count + z²) of all questions may show another one,
+    which lies within ``bounds``.
+    """
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    others = z * z / (count + z * z)
+    low, high = (value + others * (bound - value) for bound in bounds)
+    return Interval(value, min(value, low), max(value, high))
+
+
+def _agree(values: Sequence[float]) -> bool:
+    return len(values) > 0 and max(values) - min(values) < 1e-9
 
 
 def pass_at_1(runs: Sequence[Sequence[bool]]) -> float:

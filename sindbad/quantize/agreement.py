@@ -248,7 +248,7 @@ def _against_references(texts: list[list[str]], rows: Sequence[HeldOut]) -> dict
         [float(chrf.sentence_score(text, [reference]).score) for text, reference in zip(side, references, strict=True)]
         for side in sides
     ]
-    difference = paired_difference(single[1], single[0])
+    difference = paired_difference(single[1], single[0], bound=None)
     return dict(zip(names, (original.chrf, quantised.chrf, original.bleu, quantised.bleu, difference), strict=True))
 
 

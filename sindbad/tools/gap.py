@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
@@ -95,6 +96,7 @@ def gap_of(pairs: Sequence[Paired], *, attempts: int = 1, seed: int = 0) -> Gap:
     ]
     failed = [[a for a, _ in both], [b for _, b in both]]
     overlaps = [fmean(pair.overlaps) for pair in pairs if pair.overlaps]
+    apart = partial(paired_difference, bound=None, seed=seed)
     return Gap(
         questions=len(pairs),
         attempts=attempts,
@@ -103,8 +105,8 @@ def gap_of(pairs: Sequence[Paired], *, attempts: int = 1, seed: int = 0) -> Gap:
         live_reward=fmean(live),
         simulated_failures=fmean(failed[0]) if both else None,
         live_failures=fmean(failed[1]) if both else None,
-        reward=_honest(paired_difference(live, simulated, seed=seed), len(pairs), -1.0),
-        failures=_honest(paired_difference(failed[1], failed[0], seed=seed), len(both), -1.0) if both else None,
+        reward=_honest(apart(live, simulated), len(pairs), -1.0),
+        failures=_honest(apart(failed[1], failed[0]), len(both), -1.0) if both else None,
         overlap=_honest(bootstrap_mean(overlaps, seed=seed), len(overlaps), 0.0) if overlaps else None,
     )
 

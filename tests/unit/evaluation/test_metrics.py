@@ -14,6 +14,7 @@ from sindbad.evaluation.metrics import (
     paired_difference,
     pass_at_1,
     pass_at_k,
+    rate_interval,
     size_class,
     unbiased_pass_at_k,
     wilson,
@@ -86,6 +87,25 @@ def test_pairing_removes_what_questions_share() -> None:
     assert paired.low > 0
     assert paired.high - paired.low < alone.high - alone.low
     assert paired == paired_difference(after, before)
+
+
+def test_questions_that_all_agree_give_no_certainty() -> None:
+    """Resampling equal values gives a point: "+100 [+100, +100]" after eight questions."""
+    eight = paired_difference([1.0] * 8, [0.0] * 8)
+    assert (eight.value, eight.low, eight.high) == (1.0, pytest.approx(0.3511, abs=1e-4), 1.0)
+    same = paired_difference([1.0, 0.0] * 10, [1.0, 0.0] * 10)
+    assert (same.value, same.low, same.high) == (0.0, pytest.approx(-0.1611, abs=1e-4), pytest.approx(0.1611, abs=1e-4))
+    assert paired_difference([1 / 3, 1.0], [0.0, 2 / 3]).low < 1 / 3 - 0.1  # equal but for rounding
+    widths = [one.high - one.low for one in (paired_difference([1.0] * n, [0.0] * n) for n in (2, 8, 32, 500))]
+    assert widths == sorted(widths, reverse=True)
+    assert widths[-1] < 0.02
+    scores = paired_difference([51.0, 52.0], [50.0, 51.0], bound=None)
+    assert (scores.value, scores.low, scores.high) == (1.0, 1.0, 1.0)
+    for right in (0, 12):
+        ours, known = rate_interval([right / 12] * 12), wilson(right, 12)
+        assert (ours.value, ours.low, ours.high) == pytest.approx((known.value, known.low, known.high))
+    half = rate_interval([0.5] * 8)
+    assert (half.low, half.high) == (pytest.approx(0.3378, abs=1e-4), pytest.approx(0.6622, abs=1e-4))
 
 
 def test_the_bootstrap_interval_is_close_to_the_normal_one() -> None:

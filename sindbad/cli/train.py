@@ -98,7 +98,7 @@ def existing(path: Path) -> Path:
 
 
 def existing_model(path: Path) -> Path:
-    """A local model folder that can be loaded, seen before anything else is read; of a weight store, its current one."""
+    """A local model folder that can be loaded, seen before anything else is read; the current one of a weight store."""
     from sindbad.weights import WeightStore
     from sindbad.weights.folder import check_model_folder
     from sindbad.weights.store import POINTER_NAME

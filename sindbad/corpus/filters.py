@@ -24,6 +24,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from sindbad.languages import get_language
+from sindbad.translation import forms as formal
 from sindbad.translation.glossary import Glossary
 from sindbad.translation.kinds import Span, SpanKind
 from sindbad.translation.numbers import differing
@@ -279,10 +280,9 @@ def numbers(pair: Pair, settings: FilterSettings) -> float:
 
 def protected(pair: Pair, settings: FilterSettings) -> float:
     """Code, URLs, tags and placeholders that are missing or new."""
-    source, target = (
-        Counter(span.text for span in _spans(text) if span.kind in _FORMAL) for text in (pair.source, pair.target)
-    )
-    return float(sum(((source - target) + (target - source)).values()))
+    there = formal.forms(pair.source, _spans(pair.source), _FORMAL)
+    lost, added = formal.differing(there, pair.target, _spans(pair.target), _FORMAL)
+    return float(len(lost) + len(added))
 
 
 def names(pair: Pair, settings: FilterSettings) -> float:

@@ -22,7 +22,7 @@ from sindbad.translation.sentinels import CLOSE, OPEN, SENTINEL
 
 NUMBER = r"(?<![\w.])[0-9٠-٩]+(?:[.,٫٬:/-][0-9٠-٩]+)*%?(?!\w)"
 _TAG = r"</?[A-Za-z](?:[^<>\"']|\"[^\"]{0,1000}\"|'[^'\n]{0,1000}'){0,300}+>"
-_VERBATIM_TAGS = frozenset({"pre", "code", "script", "style", "kbd", "samp", "tt", "math", "svg", "textarea"})
+VERBATIM_TAGS = frozenset({"pre", "code", "script", "style", "kbd", "samp", "tt", "math", "svg", "textarea"})
 _VOID_TAGS = frozenset({"br", "hr", "img", "input", "link", "meta", "area", "base", "col", "embed", "source", "wbr"})
 HTML_TAGS = frozenset(
     """a abbr address article aside audio b bdi bdo big blockquote body button canvas caption center cite colgroup data
@@ -30,8 +30,12 @@ HTML_TAGS = frozenset(
     header html i iframe ins label legend li main map mark menu meter nav noscript object ol optgroup option output p
     param picture progress q rp rt ruby s section select slot small span strike strong sub summary sup table tbody td
     template tfoot th thead time title tr u ul var video think answer tool_response tools""".split()  # noqa: SIM905
-) | (_VERBATIM_TAGS | _VOID_TAGS)
+) | (VERBATIM_TAGS | _VOID_TAGS)
 
+_BRACES = r"\{[^{}\n]{0,200}+\}"
+for _ in range(3):  # \boxed{\frac{1}{2^{10}}}
+    _BRACES = rf"\{{[^{{}}\n]{{0,200}}+(?:{_BRACES}[^{{}}\n]{{0,200}}+){{0,20}}+\}}"
+"""A command's argument, its own braces balanced, four deep."""
 _ROLE = r"(?:system|user|assistant|tool|model|developer|function|ipython)\b"
 _DOMAIN = (
     r"(?:[A-Za-z0-9-]{1,63}\.){1,5}(?:com|org|net|edu|gov|int|io|dev|ai|app|co|me|info|tv|xyz|uk|de|fr|jp|cn|ru|eu|sa|ae|eg)"
@@ -51,7 +55,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("ticks", r"`+"),
     ("display", r"\$\$|\\\[|\\\(|\\begin\{(?P<env>[^{}\n]{1,80})\}"),
     ("dollar", r"\$(?=[^\s$])"),
-    ("command", r"\\[A-Za-z]{2,24}\*?(?:\[[^\[\]\n]{0,80}\])?(?:\{[^{}\n]{0,200}\}){1,4}"),
+    ("command", rf"\\[A-Za-z]{{2,24}}\*?(?:\[[^\[\]\n]{{0,80}}\])?(?:{_BRACES}){{1,4}}"),
     ("autolink", r"<(?:https?|ftp|mailto):[^\s<>]{1,2000}+>"),
     ("url", r"(?:\b(?:(?:https?|[A-Za-z][A-Za-z0-9+-]{1,15}(?<!-http)(?<!-https))://|www\.(?=[\w-]{1,63}\.))"
             rf"|(?<![\w@/.:-])(?:{_DOMAIN})/(?=[\w~#?%@-]))[^\s<>\"'`|،؛؟⟦⟧]++"),
@@ -271,7 +275,7 @@ class Inline:
 
     def _html(self, match: re.Match[str], name: str) -> int | None:
         closing, empty = match[0].startswith("</"), match[0].endswith("/>")
-        if name in _VERBATIM_TAGS and not closing and not empty:
+        if name in VERBATIM_TAGS and not closing and not empty:
             end = self._closing_tag(name, match.end())
             if end is not None:
                 return self._add(match.start(), end, SpanKind.CODE)

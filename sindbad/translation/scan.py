@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
@@ -13,6 +14,8 @@ from sindbad.translation.json_spans import json_pieces
 from sindbad.translation.kinds import ALL_KINDS, Span, SpanKind
 
 NO_TERMS = Glossary()
+_TAGS = re.compile(rf"<(/?)({'|'.join(sorted(inline.VERBATIM_TAGS))})(?:\s[^<>\n]{{0,1000}})?>", re.I)
+_BLANK_LINE = re.compile(r"(?:\r\n|\r|\n)[ \t]*(?:\r\n|\r|\n)")
 Range = tuple[int, int]
 
 
@@ -37,7 +40,7 @@ def every_span(text: str, glossary: Glossary | None = None) -> list[Span]:
     blocks = parse(text)
     chosen = glossary if glossary is not None else NO_TERMS
     found = sorted([*_of_stretches(text, blocks.stretches, chosen), *_of_areas(text, blocks.areas, chosen)], key=_start)
-    return list(_disjoint([*found, *_marks(text, blocks)]))
+    return list(_disjoint([*found, *_marks(text, blocks), *_code_over_blocks(text)]))
 
 
 def wanted_spans(
@@ -106,6 +109,27 @@ def _marks(text: str, blocks: Blocks) -> Iterator[Span]:
             kind = SpanKind.TABLE if (table or in_table) and "|" in gap else SpanKind.MARK
             yield _span(text, position + left, position + right, kind, block=True)
         position, table = max(position, end), in_table
+
+
+def _code_over_blocks(text: str) -> Iterator[Span]:
+    """``<code>`` … ``</code>`` over blank lines, which end a paragraph of Markdown. Both tags stand at the edge of a
+    line: "the <code> tag" is prose, and what is inside a fence or between backticks is hidden by that span."""
+    opened: dict[str, int] = {}
+    for tag in _TAGS.finditer(text) if "</" in text else ():
+        name = tag[2].lower()
+        if not _at_edge(text, *tag.span()):
+            continue
+        if not tag[1]:
+            opened.setdefault(name, tag.start())
+        elif (start := opened.pop(name, -1)) >= 0 and _BLANK_LINE.search(text, start, tag.start()):
+            yield _span(text, start, tag.end(), SpanKind.CODE, block=True)
+
+
+def _at_edge(text: str, start: int, end: int) -> bool:
+    """Whether nothing but blanks and marks of lists and quotations stands before, or blanks behind, on the line."""
+    before = text[max(0, start - 40) : start].rsplit("\n", 1)[-1]
+    after = re.split(r"[\r\n]", text[end : end + 40], maxsplit=1)[0]
+    return not before.strip(" \t>*+-") or not after.strip()
 
 
 def _disjoint(spans: Sequence[Span]) -> Iterator[Span]:

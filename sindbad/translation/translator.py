@@ -9,7 +9,7 @@ result. A conversation's turns are translated in order, each with the earlier on
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -21,6 +21,7 @@ from sindbad.translation.asking import Frame, Route
 from sindbad.translation.attempts import Attempts, Outcome, TranslatorCounters, all_or_first_error
 from sindbad.translation.content import ContentJudge
 from sindbad.translation.conversation import Conversation
+from sindbad.translation.forms import Forms, differing, forms
 from sindbad.translation.glossary import Glossary
 from sindbad.translation.prompts import language_name
 from sindbad.translation.protocol import ADDRESSEES, SegmentPair, Translation, TranslationRequest, Turn
@@ -28,7 +29,6 @@ from sindbad.translation.scan import every_span, wanted_spans
 from sindbad.translation.segments import Segment, split
 from sindbad.translation.settings import TranslatorSettings
 from sindbad.translation.spans import (
-    FORMAL_KINDS,
     MASKER_VERSION,
     Masked,
     Span,
@@ -42,8 +42,6 @@ from sindbad.translation.speakers import EngineSpeaker, Speaker
 __all__ = ["Translator", "TranslatorSettings", "all_or_first_error", "content_key"]
 
 OnSegment = Callable[[SegmentPair], None]
-_COMPARED = FORMAL_KINDS - {SpanKind.NAME, SpanKind.CONTENT, SpanKind.SENTINEL}
-Forms = Counter[tuple[SpanKind, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ class _Document:
         segments = split(text, spans, sentences=settings.unit)
         masked = [mask_part(text, spans, start=part.start, end=part.end, escape=part.escape) for part in segments]
         # A name may hide what would be a form, and in the translation it stands under another name.
-        return cls(text, spans, segments, masked, _forms(every if not glossary else every_span(text)))
+        return cls(text, spans, segments, masked, forms(text, every if not glossary else every_span(text)))
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -346,18 +344,14 @@ def _check(request: TranslationRequest) -> None:
 
 def structure_difference(source: str, target: str) -> str:
     """ "" where both texts hold the same protected spans, each as often, else "structure: what"."""
-    return _difference(_forms(every_span(source)), target)
-
-
-def _forms(spans: Sequence[Span]) -> Forms:
-    return Counter((span.kind, span.text.strip()) for span in spans if span.kind in _COMPARED)
+    return _difference(forms(source, every_span(source)), target)
 
 
 def _difference(there: Forms, target: str) -> str:
-    here = _forms(every_span(target))
-    if there == here:
+    lost, added = differing(there, target, every_span(target))
+    if not lost and not added:
         return ""
-    lost, added = ([text[:30] for _, text in side.elements()][:4] for side in (there - here, here - there))
+    lost, added = ([text[:30] for text in side[:4]] for side in (lost, added))
     return f"structure: lost={lost} added={added}"
 
 

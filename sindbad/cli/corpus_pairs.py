@@ -130,6 +130,7 @@ def pairs(
             owed = licence or [name for name in (implied.get("licence"),) if name]
             _translate(str(folder), settings.teacher, asked, owed, workers=workers, retry=retry)
         jobs = [_job(str(folder))]
+        _check_rows(jobs[0], settings.teacher)
     _tell(_make(settings, out, jobs), out)
 
 
@@ -208,6 +209,27 @@ def _job(url: str, storage: str = "") -> Job:
             f"{error.message}, and no teacher is named that could begin one: --translator, --endpoint or --model, "
             "or --teacher JOB"
         ) from error
+
+
+def _check_rows(job: Job, rows: RowsSettings) -> None:
+    """Raise InvalidInput where a teacher's job holds other rows than those that are asked for."""
+    from sindbad.corpus.sources import SourceRequest
+    from sindbad.errors import InvalidInput, NotFound
+
+    try:
+        asked = [SourceRequest.parse(text, rows.rows, rows.source).describe() for text in rows.sources]
+    except NotFound:
+        return  # what cannot be read any more cannot be compared; the job has it
+    there = job.spec.source.get("sources")
+    if _but_terms(asked) != _but_terms(there if isinstance(there, list) else []):
+        raise InvalidInput(
+            f"the job in {job.store.url} translates other rows than these: name the teacher again to go on with these "
+            f"(--translator, --endpoint or --model), or take the job as it is with --teacher {job.store.url}"
+        )
+
+
+def _but_terms(sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in one.items() if name != "terms"} for one in sources]
 
 
 def _translate(

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from sindbad.questions.candidates import Kind
 from sindbad.questions.compact import CompactGraph, Ints, contains
-from sindbad.questions.excerpts import Excerpt, Fact
+from sindbad.questions.excerpts import Excerpt
 from sindbad.questions.forms import LogicalForm, variables_of
 from sindbad.questions.logic import INITIAL, TYPE, is_variable
 from sindbad.questions.question import Clue
+from sindbad.questions.sameness import Fact
 from sindbad.questions.solver import TooCostly, Verifier
 from sindbad.questions.vague import Vagueness
 

@@ -5,7 +5,7 @@ nodes are added in random order up to the wanted mean degree, so that a dense gr
 cliques. That is the shape ``free``. In a mix, a ``chain`` is a path that never meets itself, a ``cycle`` one ring with
 trees on it, and ``dense`` looks for closed cycles at every step (the shapes of :mod:`sindbad.graph.walk`).
 
-No two excerpts of one source are WL-equivalent (with types and relations as features). Orbits are exact, and numbered
+No two excerpts of one source are isomorphic (with types and relations as features). Orbits are exact, and numbered
 by their WL colours, so that the numbering is the topology's own, in whatever process it is found.
 """
 
@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sindbad.graph.isomorphism import Shape, orbits, stable_colours, wl_hash
 from sindbad.graph.walk import Form
 from sindbad.questions.compact import CompactGraph, Ints, meet
+from sindbad.questions.sameness import Fact, Subgraphs, edge_labels, picture
 
 
 class ExcerptConfig(BaseModel):
@@ -60,8 +61,6 @@ _LOOKED_AT, _LARGE, _DENSER = 16, 500, 1.5
 """Neighbours that a step compares; more than this many ties are not counted; how much denser a dense excerpt may be."""
 Pair = tuple[int, int]
 """Two joined nodes, the smaller one first."""
-Fact = tuple[int, int, int]
-"""(subject, relation number, object)."""
 
 
 @dataclass(slots=True)
@@ -70,7 +69,8 @@ class Excerpt:
 
     Attributes:
         nodes: entities, sorted. ``facts``: what is kept of the edges between them.
-        subgraph_hash: WL hash with features; ``topology``: WL hash of the bare skeleton.
+        subgraph_hash: WL hash with features, made unique among what is not isomorphic. ``picture``: see
+            :mod:`sindbad.questions.sameness`; "" where hashes decide. ``topology``: WL hash of the bare skeleton.
         orbit_of: node -> orbit. form: how it was drawn.
     """
 
@@ -79,6 +79,7 @@ class Excerpt:
     around: dict[int, set[int]]
     touching: dict[int, list[Fact]] = field(default_factory=dict)
     subgraph_hash: str = ""
+    picture: str = ""
     topology: str = ""
     orbit_of: dict[int, int] = field(default_factory=dict)
     form: Form = "free"
@@ -173,7 +174,7 @@ class ExcerptSource:
         degree = graph.degree > 0
         self._allowed = allowed
         self._starts = np.flatnonzero(degree if allowed is None else degree & allowed)
-        self._met: set[str] = set()
+        self._met = Subgraphs()
         self._forms: list[tuple[Form, float]] = [(form, weight) for form, weight in config.shapes.items() if weight > 0]
 
     def draw(self, rng: random.Random) -> Excerpt | None:
@@ -187,10 +188,8 @@ class ExcerptSource:
         if walked is None or pairs is None:
             return None
         made = self._excerpt(sorted(walked.order), pairs, form)
-        if made.subgraph_hash in self._met:
-            return None
-        self._met.add(made.subgraph_hash)
-        return made
+        made.subgraph_hash, new = self._met.name(made.subgraph_hash, made.picture)
+        return made if new else None
 
     def _form(self, rng: random.Random) -> Form:
         if len(self._forms) == 1:
@@ -283,16 +282,13 @@ class ExcerptSource:
         return found
 
     def _name(self, made: Excerpt) -> None:
-        labels: dict[tuple[str, str], list[str]] = {}
-        for subject, relation, object_ in made.facts:
-            low, high = sorted((str(subject), str(object_)))
-            labels.setdefault((low, high), []).append(f"{relation}{'>' if str(subject) == low else '<'}")
         shape = Shape(
             {str(node): frozenset(map(str, near)) for node, near in made.around.items()},
             {str(node): self._graph.type_name(node) for node in made.nodes},
-            {pair: "|".join(sorted(some)) for pair, some in labels.items()},
+            edge_labels(made.facts),
         )
         made.subgraph_hash = wl_hash(shape, rounds=4)
+        made.picture = picture(made.nodes, self._graph.type_of[list(made.nodes)].tolist(), made.facts)
         bare = shape.bare()
         colours = stable_colours(bare)
         edges = sum(len(near) for near in made.around.values())

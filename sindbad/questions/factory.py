@@ -314,7 +314,8 @@ def read_batch(path: Path) -> Batch:
 
 def _made(record: Mapping[str, Any]) -> Made:
     questions = tuple(Question.from_record(item) for item in record["questions"])
-    return Made(questions, tuple(record["constants"]), record["shape"], tuple(record["subgraph"]), record["orbits"])
+    constants, subgraph = tuple(record["constants"]), tuple(record["subgraph"])
+    return Made(questions, constants, record["shape"], subgraph, record["orbits"], record.get("picture", ""))
 
 
 def rejected_from(record: Mapping[str, Any]) -> Rejected:

@@ -74,7 +74,8 @@ class MakingConfig(BaseModel):
 class Made:
     """One kept form: its questions, one a language, and what the merger compares.
 
-    ``subgraph``: entity ids of the excerpt's nodes; ``orbits``: number of orbits of its topology.
+    ``subgraph``: entity ids of the excerpt's nodes; ``orbits``: number of orbits of its topology; ``picture``: what
+    tells excerpts of one hash apart (:mod:`sindbad.questions.sameness`).
     """
 
     questions: tuple[Question, ...]
@@ -82,6 +83,7 @@ class Made:
     shape: str
     subgraph: tuple[str, ...]
     orbits: int
+    picture: str = ""
 
 
 @dataclass(slots=True)
@@ -221,7 +223,8 @@ class Maker:
         claimed = _named((form.claim,)) if form.claim is not None else []
         constants = tuple(sorted({*_named(form.clues), *claimed, *(self._compact.ids[n] for n in numbers)}))
         subgraph = tuple(self._compact.ids[node] for node in excerpt.nodes)
-        return Made(tuple(questions), constants, shape_key(form), subgraph, max(excerpt.orbit_of.values()) + 1)
+        count = max(excerpt.orbit_of.values()) + 1
+        return Made(tuple(questions), constants, shape_key(form), subgraph, count, excerpt.picture)
 
     def _anchor(self, form: LogicalForm, rng: random.Random) -> str | None:
         """A named end to make vague: of a fact, and not of a claim."""

@@ -2,8 +2,9 @@
 
 Two forms are near-duplicates if their sets of grounded statements (facts and amounts under the intended solution, the
 answer, the operation) have a Jaccard similarity of at least 0.7: found by MinHash (32 permutations in 16 bands of 2,
-which meets such a pair with a chance of 0.99998), decided exactly. Two excerpts are the same if their WL hashes with
-features are. A pure state machine: batches in order of their numbers give the same result always.
+which meets such a pair with a chance of 0.99998), decided exactly. Two excerpts of a run are the same if they are
+isomorphic with features; beside another run's or the other split's, if their WL hashes are equal. A pure state machine:
+batches in order of their numbers give the same result always.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sindbad.questions.excerpts import FocusCounter
 from sindbad.questions.logic import TYPE
 from sindbad.questions.making import Batch, Made
 from sindbad.questions.question import Question
+from sindbad.questions.sameness import Subgraphs
 from sindbad.questions.synthesis import Rejected
 from sindbad.questions.verification import Rejection
 
@@ -95,6 +97,7 @@ class Merger:
         self._wanted, self._reach = wanted, reach
         self._near, self._focus = NearDuplicates(), FocusCounter()
         self._subgraphs: dict[str, int] = {}
+        self._met, self._names = Subgraphs(), dict[str, str]()
         self._texts = set[str]()
         self.kept: list[Made] = []
         self.rejected: list[Rejected] = []
@@ -102,6 +105,7 @@ class Merger:
         self.degrees: list[float] = []
         for question in known:
             self._remember([question], _OF_ANOTHER_RUN)
+            self._subgraphs[self._met.know(question.subgraph_hash)] = _OF_ANOTHER_RUN
 
     @property
     def full(self) -> bool:
@@ -111,10 +115,11 @@ class Merger:
     def add(self, batch: Batch) -> int:
         """Merge one batch; the number of forms kept of it."""
         before = len(self.kept)
+        self._names.clear()  # a batch's own
         self.rejected += batch.rejected
         self.nodes += batch.nodes
         self.degrees += batch.degrees
-        for made in batch.made:
+        for made in map(self._renamed, batch.made):
             if self.full:
                 break
             failed = self._failed(made, batch.number)
@@ -123,6 +128,15 @@ class Merger:
             elif left := self._reached(made.questions):
                 self._keep(replace(made, questions=left), batch.number)
         return len(self.kept) - before
+
+    def _renamed(self, made: Made) -> Made:
+        """With the name of its excerpt's class over all batches."""
+        own = made.questions[0].subgraph_hash
+        if own not in self._names:
+            self._names[own], _ = self._met.name(own, made.picture)
+        if self._names[own] == own:
+            return made
+        return replace(made, questions=tuple(replace(one, subgraph_hash=self._names[own]) for one in made.questions))
 
     def _reached(self, questions: tuple[Question, ...]) -> tuple[Question, ...]:
         """A form stays in the languages in which all its clues are within reach."""

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from benchmarks.questions_graph import film_graph
+from sindbad.graph.knowledge import Edge, Entity, KnowledgeGraph, Source
 from sindbad.graph.walk import Form
 from sindbad.questions.compact import CompactGraph, compact
 from sindbad.questions.excerpts import Excerpt, ExcerptConfig, ExcerptSource, FocusCounter
@@ -35,6 +36,34 @@ def test_excerpts_are_connected_and_about_thirty_nodes(numbers: CompactGraph) ->
         assert 20 <= len(excerpt.nodes) <= 40
         assert 1.9 <= excerpt.degree <= 2.6
     assert len({excerpt.subgraph_hash for excerpt in found}) == len(found)
+
+
+RINGS = [(at, at + 1) for at in range(9)]
+DECALIN = [*RINGS, (0, 5), (0, 9)]
+BICYCLOPENTYL = [*RINGS, (0, 4), (5, 9)]
+"""Ten nodes and eleven edges each: hexagons that share an edge, pentagons joined by one. To WL they are one."""
+
+
+def test_excerpts_that_wl_cannot_tell_apart_are_two_and_isomorphic_ones_are_one() -> None:
+    graph = KnowledgeGraph("w")
+    said = (Source("q", "https://example.org/p", "A sentence.", "en"),)
+    for name, edges in (
+        ("a", DECALIN),
+        ("b", BICYCLOPENTYL),
+        ("c", [(9 - left, 9 - right) for left, right in DECALIN]),
+    ):
+        for at in range(10):
+            graph.add_entity(Entity(f"{name}{at}", "place", {"en": f"{name}{at}"}))
+        for left, right in edges:
+            for ends in ((left, right), (right, left)):
+                graph.add_edge(Edge(f"{name}{ends[0]}", "near", f"{name}{ends[1]}", said))
+    config = ExcerptConfig(min_nodes=10, max_nodes=10, mean_degree=2.2)
+    numbers, rng = compact(graph), random.Random(1)
+    source = ExcerptSource(numbers, config)
+    found = [one for one in (source.draw(rng) for _ in range(60)) if one is not None]
+    assert len(found) == 2
+    (first, second), (digest, *_) = (one.subgraph_hash for one in found), found[0].subgraph_hash.split("-")
+    assert (first, second) == (digest, f"{digest}-1")
 
 
 def skeleton(excerpt: Excerpt) -> nx.Graph:

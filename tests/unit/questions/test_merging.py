@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from benchmarks.questions_graph import film_graph
 from sindbad.questions.compact import compact
 from sindbad.questions.excerpts import ExcerptConfig
-from sindbad.questions.making import Batch, Maker, MakingConfig
+from sindbad.questions.making import Batch, Made, Maker, MakingConfig
 from sindbad.questions.merging import NEAR, Merger, NearDuplicates, shared_by, test_region
 from sindbad.questions.verification import Rejection
 
@@ -51,6 +52,27 @@ def test_the_same_batch_twice_adds_nothing() -> None:
     left = {question.question_id for made in rest.kept for question in made.questions}
     assert left
     assert not left & {question.question_id for question in half}
+
+
+def test_excerpts_of_one_hash_are_told_apart_over_batches_by_an_exact_test() -> None:
+    graph = film_graph(150)
+    maker = Maker(graph, compact(graph), MakingConfig(excerpt=ExcerptConfig(min_nodes=10, max_nodes=14)), 0)
+    whole = Merger(100)
+    whole.add(maker.batch(0, 24))
+    by_excerpt = {made.questions[0].subgraph_hash: made for made in whole.kept}
+    assert len(by_excerpt) > 2
+
+    def alike(made: Made, picture: str) -> Made:
+        return replace(made, questions=tuple(replace(q, subgraph_hash="abc") for q in made.questions), picture=picture)
+
+    path, star, turned = "0 0 0 0;0,1,1 1,1,2 2,1,3", "0 0 0 0;0,1,1 0,1,2 0,1,3", "0 0 0 0;2,1,0 0,1,3 3,1,1"
+    one, two, three = (alike(*pair) for pair in zip(by_excerpt.values(), (path, star, turned), strict=False))
+    merger = Merger(100)
+    assert [merger.add(Batch(number, [made])) for number, made in enumerate((one, two, three))] == [1, 1, 0]
+    assert [made.questions[0].subgraph_hash for made in merger.kept] == ["abc", "abc-1"]
+    assert [item.reason for item in merger.rejected] == [Rejection.DUPLICATE] * len(merger.rejected) != []
+    beside = Merger(100, known=merger.kept[1].questions)
+    assert beside.add(Batch(0, [one])) == 0, "of another run only the hash is known"
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.3])

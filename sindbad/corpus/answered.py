@@ -61,7 +61,9 @@ def _opens_like_an_answer(source: str, target: str, pair: Pair) -> float:
         return bool(pattern and pattern.match(text[:80]))
 
     begun = opens(target, pair.target_language) or opens(target, pair.source_language)
-    return 1.0 if begun and not opens(source, pair.source_language) else 0.0
+    assent = get_wording(pair.source_language).assent_pattern  # "Definitely! …" may begin with any yes
+    own = opens(source, pair.source_language) or bool(assent and assent.match(source))
+    return 1.0 if begun and not own else 0.0
 
 
 def _grown(source: str, target: str, pair: Pair) -> float:

@@ -33,6 +33,7 @@ from sindbad.translation.spans import find_spans
 NOT_PROSE: Final = frozenset(SpanKind) - {SpanKind.NAME, SpanKind.NUMBER}
 _FORMAL: Final = NOT_PROSE - {SpanKind.CONTENT, SpanKind.MARK, SpanKind.TABLE}
 _WORD = re.compile(r"\w+")
+_BLANK_LINES = re.compile(r"\n[ \t]*\r?\n\s*")
 _ENDS: Final = (".", "!", "?", "؟", "…", ":", "؛", ";", '"', "”", "»", ")", "]", "。")
 NOTHING: Final = math.nan
 """The score of a filter that has nothing to say about a pair."""
@@ -254,7 +255,8 @@ def _loops(text: str) -> int:
 
 
 def truncated(pair: Pair, settings: FilterSettings) -> float:
-    """Signs of a cut: the source ends a sentence, the target does not and is short; or paragraphs are missing."""
+    """Signs of a cut: the source ends a sentence, the target does not and is short; or paragraphs are missing, or lines
+    (of a list, a poem) of a text that is short. A paragraph in lines of a fixed width may come back as one line."""
     source, target = pair.source.rstrip(), pair.target.rstrip()
     if not source or not target:
         return NOTHING
@@ -262,7 +264,10 @@ def truncated(pair: Pair, settings: FilterSettings) -> float:
     long, short = lengths(pair)
     unfinished = source.endswith(_ENDS) and not target.endswith(_ENDS)
     cut = 0.6 if unfinished and long >= 4 * settings.short_text and short < expected * long else 0.0
-    before, after = (sum(bool(line.strip()) for line in text.split("\n")) for text in (source, target))
+    after = sum(bool(line.strip()) for line in target.split("\n"))
+    before = sum(bool(line.strip()) for line in source.split("\n"))
+    if short >= expected * long:
+        before = len(_BLANK_LINES.split(source.strip()))
     return max(cut, (before - after) / before if before > after else 0.0)
 
 

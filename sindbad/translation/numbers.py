@@ -3,7 +3,7 @@
 A minus counts where a blank or an opening mark stands before it ("5-6" is a range, "- 5" a list), and may be said in
 words. What could be two numbers ("1.234", "1,5") is read as in English, a comma that groups nothing as a decimal
 one. In a language with a decimal comma it may be either ("1,234", "1.234", "12 000"): the reading that the other text
-has counts.
+has counts. In a language without one, "(3,4)" and "3,5,7" are one number, or several where the other text has several.
 
 Up to twelve, a number that has no digits on the other side is excused where a word for it stands there. Where one text
 only lacks numbers of the other (none is another one), two more kinds are excused: one and two, which Arabic says by the
@@ -80,6 +80,8 @@ def readings(text: str, *, comma: bool = False) -> Iterator[tuple[int, str]]:
 def differing(source: str, target: str, source_language: str, target_language: str) -> list[str]:
     """Numbers that stand in one text only and are not excused (see the module), with a sign; sorted."""
     there, here = _as_meant(values(source), values(target), source, source_language, target, target_language)
+    there = _apart(there, here, source, source_language)
+    here = _apart(here, there, target, target_language)
     _take_other_signs(there, here, target, target_language)
     _take_other_signs(here, there, source, source_language)
     lost = [number for number in (there - here).elements() if not _said(number, target, target_language)]
@@ -120,6 +122,22 @@ def _read_like(wanted: Counter[str], plain: Counter[str], text: str) -> Counter[
         if other != read and found[read] > wanted[read] and found[other] < wanted[other]:
             found[read] -= 1
             found[other] += 1
+    return +found
+
+
+def _apart(plain: Counter[str], other: Counter[str], text: str, language: str) -> Counter[str]:
+    """The numbers of ``text``; "3,4" and "3,5,7" are several where the other text has them apart and not as one. Not
+    "1,234", and not in a language with a decimal comma."""
+    if plain == other or "," not in text or get_language(language).decimal_comma:
+        return plain
+    found = plain.copy()
+    for match in _NUMBER.finditer(text):
+        if "," not in match[0] or (match[0].count(",") == 1 and _THOUSANDS.fullmatch(match[0])):
+            continue
+        read, parts = value(match[0]), Counter(map(value, match[0].split(",")))
+        if found[read] > other[read] and all(other[part] - found[part] >= count for part, count in parts.items()):
+            found[read] -= 1
+            found += parts
     return +found
 
 

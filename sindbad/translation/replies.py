@@ -49,17 +49,25 @@ def _words(text: str) -> list[str]:
 
 
 def chatter(source: str, reply: str, languages: tuple[str, str]) -> str:
-    """The reply speaks about the translation, where the source did not begin like that."""
+    """The reply speaks about the translation, where the source did not begin like that. A yes that the source says too
+    ("Definitely! …") is its own; what follows it is looked at all the same."""
     more_lines = reply.count("\n") > source.count("\n")
+    said = reply[_assent(reply, languages) :] if _assent(source, languages) else reply
     for language in languages:
         wording = get_wording(language)
         for pattern in (wording.chatter_pattern, wording.trailing_pattern if more_lines else None):
-            found = pattern.search(reply) if pattern else None
+            found = pattern.search(said) if pattern else None
             if found and not _alike(source, languages):
                 return f"chatter: {found[0].strip()[:60]!r}"
     if len(reply) > 8 * len(source) + 200:
         return f"chatter: {len(reply)} characters for {len(source)}"
     return ""
+
+
+def _assent(text: str, languages: tuple[str, str]) -> int:
+    """Where the yes ends that ``text`` begins with, in either language; 0 without one."""
+    patterns = [get_wording(language).assent_pattern for language in languages]
+    return max((found.end() for pattern in patterns if pattern and (found := pattern.match(text))), default=0)
 
 
 def _alike(source: str, languages: tuple[str, str]) -> bool:

@@ -45,6 +45,8 @@ class Wording:
     minus: tuple[str, ...] = ()
     chatter: tuple[str, ...] = ()
     trailing: tuple[str, ...] = ()
+    assents: tuple[str, ...] = ()
+    """How a text begins that says yes: a chatty reply, and the translation of a text that begins so."""
     tasks: tuple[Task, ...] = ()
     asides: tuple[str, ...] = ()
     """A sentence that asks about such tasks, or for a new text, and sets none: "how can I improve my grammar"."""
@@ -63,6 +65,11 @@ class Wording:
     def chatter_pattern(self) -> re.Pattern[str] | None:
         """A reply that begins with words about the translation."""
         return _any(self.chatter, r"\A[\s\"'*_#>-]*(?:{})")
+
+    @cached_property
+    def assent_pattern(self) -> re.Pattern[str] | None:
+        """See ``assents``, with the mark behind."""
+        return _any(self.assents, r"\A[\s\"'*_#>-]*(?:(?:{})(?!\w)[ \u00a0\u202f]?[!,.:،]*\s*){1,3}")
 
     @cached_property
     def trailing_pattern(self) -> re.Pattern[str] | None:

@@ -19,6 +19,7 @@ from sindbad.corpus.filters import (
     script_share,
 )
 from sindbad.translation.glossary import Glossary
+from sindbad.translation.numbers import differing
 from tests.shared import shared
 
 GOOD = Pair("Bofima Bin was born in Diramo.", "بوفيما بين ولد في ديرامو.")
@@ -115,6 +116,61 @@ def test_a_cut_text_and_missing_paragraphs_are_told() -> None:
     source = "The committee met on Monday. It talked about the budget for the coming year, and then about the staff."
     assert judge(Pair(source, "اجتمعت اللجنة يوم الاثنين وتحدثت عن")).reason in ("truncated", "length_ratio")
     assert judge(Pair("One thing.\n\nAnother thing.\n\nA third.", "شيء واحد وشيء آخر وشيء ثالث.")).reason == "truncated"
+
+
+WRAPPED = (
+    "The river rises in the northern hills and\nflows south through three provinces until\n"
+    "it reaches the sea near the old harbour,\nwhere fishing boats still leave at dawn."
+)
+JOINED = (
+    "ينبع النهر من التلال الشمالية ويجري جنوبا عبر ثلاث مقاطعات حتى يصل إلى البحر قرب الميناء القديم، "
+    "حيث لا تزال قوارب الصيد تبحر عند الفجر."
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "cut"),
+    [
+        (WRAPPED, JOINED, False),
+        (f"{WRAPPED}\n\n{WRAPPED}", f"{JOINED}\n{JOINED}", False),
+        (f"{WRAPPED}\n\n{WRAPPED}\n\n{WRAPPED}", f"{JOINED} {JOINED} {JOINED}", True),
+        (WRAPPED, f"{JOINED[:50]}.", True),
+        ("- two apples\n- three pears\n- a loaf of bread\n- some milk", "- تفاحتان.", True),
+        (
+            "- two apples\n- three pears\n- a loaf of bread\n- some milk",
+            "تفاحتان، ثلاث كمثرات، رغيف خبز، بعض الحليب",
+            False,
+        ),
+    ],
+)
+def test_a_wrapped_paragraph_may_come_back_as_one_line_and_missing_lines_are_told(
+    source: str, target: str, cut: bool
+) -> None:
+    truncated = next(one for one in DEFAULT_FILTERS if one.name == "truncated")
+    assert bool(truncated.check(Pair(source, target))) is cut
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "same"),
+    [
+        ("The line passes through the point (3,4).", "يمر الخط بالنقطة (3، 4).", True),
+        ("Choose from 3,5,7.", "اختر من 3 و5 و7.", True),
+        ("Choose from 100,200,300.", "اختر من 100 و200 و300.", True),
+        ("From (3,4) to (-5,6).", "من (٣،٤) إلى (-٥،٦).", True),
+        ("Both (3,4) and (5,6).", "كل من (3، 4) و(5,6).", True),
+        ("The point (3,4) here.", "النقطة (3، 5) هنا.", False),
+        ("The point (3,4) here.", "النقطة 34 هنا.", False),
+        ("The point (3,3) here.", "النقطة (3) هنا.", False),
+        ("For 1,234 people.", "لعدد 1 و234 شخصا.", False),
+    ],
+)
+def test_numbers_with_a_comma_between_may_be_several(source: str, target: str, same: bool) -> None:
+    assert (differing(source, target, "en", "ar") == []) is same
+    assert (differing(target, source, "ar", "en") == []) is same
+
+
+def test_a_decimal_comma_parts_no_numbers() -> None:
+    assert differing("Il pèse 1,5 kg.", "It weighs 1 and 5 kg.", "fr", "en")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from sindbad.corpus.answered import evidence
+from sindbad.corpus.filters import Pair
 from sindbad.errors import DeadlineExceeded, EngineFailure, InvalidInput
 from sindbad.translation.fair import FairSlots
 from sindbad.translation.glossary import Glossary
@@ -371,3 +373,27 @@ def test_numbers_are_compared_by_value(left: str, right: str) -> None:
 )
 def test_a_small_number_may_be_spelled_out_and_no_other(source: str, target: str, found: list[str]) -> None:
     assert differing(source, target, "en", "ar") == found
+
+
+@pytest.mark.parametrize(
+    ("source", "reply", "languages"),
+    [
+        ("Definitely! You should visit the old town.", "بالتأكيد! عليك زيارة المدينة القديمة.", ("en", "ar")),
+        ("Naturally, the price went up.", "بالطبع، ارتفع السعر.", ("en", "ar")),
+        ("Indeed, it is so.", "بالتأكيد، الأمر كذلك.", ("en", "ar")),
+        ("Undoubtedly, it is true.", "طبعا، هذا صحيح.", ("en", "ar")),
+        ("حتما، سيأتي غدا.", "Certainly, he will come tomorrow.", ("ar", "en")),
+        ("Yes, of course, he will come.", "بالطبع، طبعا، سيأتي.", ("en", "ar")),
+        ("Indeed, it is so.", "Bien sûr, c'est ainsi.", ("en", "fr")),
+        ("Évidemment, il viendra.", "بالطبع، سيأتي.", ("fr", "ar")),
+    ],
+)
+def test_a_yes_of_the_source_may_be_any_yes(source: str, reply: str, languages: tuple[str, str]) -> None:
+    assert chatter(source, reply, languages) == ""
+    assert chatter(" ".join(source.split()[3:]), reply, languages).startswith("chatter")  # none of its own
+    assert evidence(Pair(source, reply, *languages)) == 0
+
+
+def test_behind_a_yes_of_the_source_chatter_is_still_chatter() -> None:
+    for reply in ("بالتأكيد! إليك الترجمة: اذهب هناك.", "Sure! Here is the translation: اذهب هناك."):
+        assert chatter("Definitely! Go there.", reply, ("en", "ar")).startswith("chatter")

@@ -32,7 +32,8 @@ _BREAK = re.compile(r"\n\s*\n|\n")
 _SENTENCE_START = re.compile(r"(?s:.*)(?:[.?!؟](?=\s)|\n)")
 """Up to the last end of a sentence."""
 _FORMAT = re.compile(
-    r"\A\s*(?:(?:use|output|answer|return|reply|write|format|only|do not|don't|please|اكتب|أجب|استخدم)\b[^\n]*)\Z", re.I
+    r"\A\s*(?:(?:use|output|answer|return|reply|write|format|only|do not|don't|please|اكتب|أجب|استخدم|utilise[zr]?|répon\w+|écri\w+|donne[zr]?|n[e'’])\b[^\n]*)\Z",
+    re.I,
 )
 
 
@@ -172,7 +173,8 @@ def _trimmed(text: str, start: int, end: int) -> list[Range]:
     while start < end and text[start].isspace():
         start += 1
     label = re.compile(
-        r"(?:(?:sentence|text|input|word|phrase|paragraph|english|الجملة|النص|الكلمة)s?\s*\d*\s*:\s*)", re.I
+        r"(?:(?:sentence|text|input|word|phrase|paragraph|english|texte|mot|paragraphe|الجملة|النص|الكلمة)s?\s*\d*\s*:\s*)",
+        re.I,
     )
     if found := label.match(text, start, end):
         start = found.end()

@@ -29,6 +29,7 @@ _THOUSANDS = re.compile(r"\d{1,3}(?:([,٬'’.\u00a0\u202f])\d{3})(?:\1\d{3})*")
 _GROUPED_BY_POINTS = re.compile(r"\d{1,3}(?:([.'’\u00a0\u202f])\d{3})(?:\1\d{3})*[,٫]\d+|\d{1,3}(?:\.\d{3}){2,}")
 _DECIMAL_COMMA = re.compile(r"\d+,\d+")
 _SPACED = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d ]*\d)")
+_LISTED = re.compile(r"[,'’]")
 _SPELLED = 12
 
 
@@ -126,15 +127,16 @@ def _read_like(wanted: Counter[str], plain: Counter[str], text: str) -> Counter[
 
 
 def _apart(plain: Counter[str], other: Counter[str], text: str, language: str) -> Counter[str]:
-    """The numbers of ``text``; "3,4" and "3,5,7" are several where the other text has them apart and not as one. Not
+    """The numbers of ``text``; "3,4", "3,5,7" and "5'10" are several where the other text has them apart and not as one. Not
     "1,234", and not in a language with a decimal comma."""
-    if plain == other or "," not in text or get_language(language).decimal_comma:
+    if plain == other or get_language(language).decimal_comma:
         return plain
     found = plain.copy()
     for match in _NUMBER.finditer(text):
-        if "," not in match[0] or (match[0].count(",") == 1 and _THOUSANDS.fullmatch(match[0])):
+        written = _LISTED.split(match[0])
+        if len(written) == 1 or (len(written) == 2 and _THOUSANDS.fullmatch(match[0])):
             continue
-        read, parts = value(match[0]), Counter(map(value, match[0].split(",")))
+        read, parts = value(match[0]), Counter(map(value, written))
         if found[read] > other[read] and all(other[part] - found[part] >= count for part, count in parts.items()):
             found[read] -= 1
             found += parts

@@ -155,6 +155,7 @@ def test_a_wrapped_paragraph_may_come_back_as_one_line_and_missing_lines_are_tol
     [
         ("The line passes through the point (3,4).", "يمر الخط بالنقطة (3، 4).", True),
         ("Choose from 3,5,7.", "اختر من 3 و5 و7.", True),
+        ("He is 5'10 tall.", "طوله 5 أقدام و10 بوصات.", True),
         ("Choose from 100,200,300.", "اختر من 100 و200 و300.", True),
         ("From (3,4) to (-5,6).", "من (٣،٤) إلى (-٥،٦).", True),
         ("Both (3,4) and (5,6).", "كل من (3، 4) و(5,6).", True),

@@ -103,6 +103,7 @@ CASES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("ar", "اذكر خمس كلمات على وزن «كتاب».", ("كتاب",)),
     ("ar", "ترجمة الجملة إلى الفرنسية: الطقس جميل", ("الطقس جميل",)),
     ("en", 'Does the sentence "He hurried through the rooms" have any grammatical errors?', ("He hurried through the rooms",)),
+    ("fr", "Corrige les fautes d'orthographe.\n\nTexte : je mange une pome\n\nRéponds en une phrase.", ("je mange une pome",)),
     # traps
     ("en", "Summarize the following article in two sentences:\n\nThe city opened a new bridge today.", ()),
     ("en", "What is the capital of France?", ()),

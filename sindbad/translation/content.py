@@ -32,7 +32,8 @@ _BREAK = re.compile(r"\n\s*\n|\n")
 _SENTENCE_START = re.compile(r"(?s:.*)(?:[.?!؟](?=\s)|\n)")
 """Up to the last end of a sentence."""
 _FORMAT = re.compile(
-    r"\A\s*(?:(?:use|output|answer|return|reply|write|format|only|do not|don't|please|اكتب|أجب|استخدم|utilise[zr]?|répon\w+|écri\w+|donne[zr]?|n[e'’])\b[^\n]*)\Z",
+    r"\A\s*(?:(?:use|output|answer|return|reply|write|format|only|do not|don't|please"
+    r"|اكتب|أجب|استخدم|utilise[zr]?|répon\w+|écri\w+|donne[zr]?|n[e'’])\b[^\n]*)\Z",
     re.I,
 )
 

@@ -127,8 +127,8 @@ def _read_like(wanted: Counter[str], plain: Counter[str], text: str) -> Counter[
 
 
 def _apart(plain: Counter[str], other: Counter[str], text: str, language: str) -> Counter[str]:
-    """The numbers of ``text``; "3,4", "3,5,7" and "5'10" are several where the other text has them apart and not as one. Not
-    "1,234", and not in a language with a decimal comma."""
+    """The numbers of ``text``; "3,4", "3,5,7" and "5'10" are several where the other text has them apart and not as
+    one. Not "1,234", and not in a language with a decimal comma."""
     if plain == other or get_language(language).decimal_comma:
         return plain
     found = plain.copy()

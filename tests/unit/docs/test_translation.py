@@ -35,4 +35,4 @@ def test_the_request_in_the_guide_can_be_made_and_every_kind_is_explained() -> N
 def test_the_counts_in_the_guide_are_those_of_the_labelled_set() -> None:
     traps = sum(not stay for _, _, stay in CASES)
     assert f"the {len(CASES)} labelled" in " ".join(GUIDE.split())
-    assert f"({traps} of them traps)" in GUIDE
+    assert f"({traps} of them traps;" in GUIDE

@@ -85,6 +85,14 @@ def until_verdicts(out: Path, count: int) -> None:
         time.sleep(0.02)
 
 
+def until_begun(server: ChatServer, count: int) -> None:
+    """Wait until the server has read so many prompts: it would answer the rest when whoever asked is gone."""
+    ends = time.monotonic() + 60
+    while len(server.begun) < count:
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
 def states(said: str) -> dict[str, str]:
     """Stage -> what was said of it first."""
     lines = [line for line in said.splitlines() if line.startswith("[") and "/" in line[:4]]
@@ -106,6 +114,7 @@ def test_the_miniature_of_hala_runs_whole_is_stopped_goes_on_and_runs_again_only
         with running(out, *words) as process:
             assert server.stuck.wait(120)
             until_verdicts(out, VERDICTS)
+            until_begun(server, JUDGED)
             process.send_signal(signal.SIGTERM)
             said, _ = process.communicate(timeout=60)
         assert process.returncode == 130, said
@@ -187,6 +196,7 @@ def test_stopped_or_killed_it_leaves_no_child_and_a_folder_that_goes_on(tmp_path
         with running(out, *words) as process:
             assert server.stuck.wait(120)
             until_verdicts(out, VERDICTS)
+            until_begun(server, 12 + JUDGED)
             with running(out, *words) as second:
                 refused, _ = second.communicate(timeout=60)
             assert second.returncode == 1

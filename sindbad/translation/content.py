@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sindbad.errors import SindbadError
-from sindbad.translation.wording import Task, Wording, get_wording
+from sindbad.translation.wording import Task, Wording, every_wording, get_wording
 
 Range = tuple[int, int]
 SEARCHED = 600
@@ -31,11 +31,6 @@ _COLON = re.compile(r":(?!//)\s*")
 _BREAK = re.compile(r"\n\s*\n|\n")
 _SENTENCE_START = re.compile(r"(?s:.*)(?:[.?!؟](?=\s)|\n)")
 """Up to the last end of a sentence."""
-_FORMAT = re.compile(
-    r"\A\s*(?:(?:use|output|answer|return|reply|write|format|only|do not|don't|please"
-    r"|اكتب|أجب|استخدم|utilise[zr]?|répon\w+|écri\w+|donne[zr]?|n[e'’])\b[^\n]*)\Z",
-    re.I,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,21 +158,31 @@ def _after_break(text: str, start: int, end: int, sentence_end: int) -> list[Ran
     return []
 
 
+@cache
+def _remark() -> re.Pattern[str]:
+    """A paragraph that speaks about the output, in any language with a wording."""
+    said = "|".join(phrase for wording in every_wording() for phrase in wording.remarks)
+    return re.compile(rf"\A\s*(?:(?:{said})\b[^\n]*)\Z", re.IGNORECASE)
+
+
+@cache
+def _label() -> re.Pattern[str]:
+    """What stands before a text and is none of it, in any language with a wording."""
+    said = "|".join(word for wording in every_wording() for word in wording.labels)
+    return re.compile(rf"(?:(?:{said})s?\s*\d*\s*:\s*)", re.IGNORECASE)
+
+
 def _without_remarks(text: str, start: int) -> int:
     """End of the content that begins at ``start``: before a last paragraph that speaks about the output."""
     last = text.rfind("\n\n", start)
-    return last if last > start and _FORMAT.match(text[last:]) else len(text)
+    return last if last > start and _remark().match(text[last:]) else len(text)
 
 
 def _trimmed(text: str, start: int, end: int) -> list[Range]:
     """[start, end) without blanks and surrounding quotation marks; a leading label stays outside."""
     while start < end and text[start].isspace():
         start += 1
-    label = re.compile(
-        r"(?:(?:sentence|text|input|word|phrase|paragraph|english|texte|mot|paragraphe|الجملة|النص|الكلمة)s?\s*\d*\s*:\s*)",
-        re.I,
-    )
-    if found := label.match(text, start, end):
+    if found := _label().match(text, start, end):
         start = found.end()
     while end > start and text[end - 1].isspace():
         end -= 1

@@ -54,6 +54,10 @@ class Wording:
     """A sentence that points at a text is a task all the same: "how would you correct the grammar of this sentence"."""
     objects: tuple[str, ...] = ()
     above: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """How a last paragraph begins that says what the output should look like."""
+    labels: tuple[str, ...] = ()
+    """What stands before the text of a task, with a colon: "sentence 2:"."""
     feminine: tuple[str, ...] = ()
     masculine: tuple[str, ...] = ()
     openers: tuple[str, ...] = ()
@@ -137,6 +141,11 @@ def _any(patterns: tuple[str, ...], frame: str) -> re.Pattern[str] | None:
 @lru_cache(maxsize=256)
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
+
+
+def every_wording() -> tuple[Wording, ...]:
+    """Those of all languages that have a file, by code."""
+    return tuple(get_wording(path.stem) for path in sorted(FOLDER.glob("*.yaml")))
 
 
 @lru_cache(maxsize=32)

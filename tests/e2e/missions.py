@@ -23,7 +23,7 @@ MARK = "SINDBAD_TEST_MARK"
 RECIPE = "recipes/mini.yaml"
 
 
-def _hear_ctrl_c() -> None:
+def hear_ctrl_c() -> None:
     """A shell that runs the tests in the background makes them, and their children, deaf to SIGINT."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -38,7 +38,7 @@ class Demo:
         self.started = time.monotonic()
         self.process = subprocess.Popen(
             command, cwd=ROOT, env={**os.environ, MARK: self.mark}, start_new_session=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=_hear_ctrl_c,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=hear_ctrl_c,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

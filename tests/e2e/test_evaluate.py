@@ -30,6 +30,7 @@ from sindbad.retrieval.index import build
 from sindbad.supervisor import Supervisor, default_specs
 from sindbad.supervisor.registry import addresses_in, read_registry
 from sindbad.weights import WeightStore
+from tests.e2e.missions import hear_ctrl_c
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "sindbad" / "demo" / "models" / "base-agent"
@@ -65,7 +66,7 @@ def started(*arguments: object) -> Iterator[subprocess.Popen[str]]:
         [sys.executable, "-m", "sindbad.cli.main", "evaluate", *map(str, arguments)],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=hear_ctrl_c,
     )  # fmt: skip
     try:
         yield process

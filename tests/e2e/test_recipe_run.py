@@ -19,6 +19,7 @@ from sindbad.corpus.job import Job
 from sindbad.corpus.store import JobStore
 from sindbad.journal import read_journal
 from tests.e2e.hala_miniature import pairs
+from tests.e2e.missions import hear_ctrl_c
 from tests.unit.corpus.chat_server import JUDGING, TRANSLATING, ChatServer, serving
 
 ROOT = Path(__file__).parents[2]
@@ -41,8 +42,9 @@ def running(out: Path, *more: str, recipe: Path = RECIPE, **environment: str) ->
     command = [sys.executable, "-m", "sindbad.cli.main", "recipe", str(recipe), "--run", "--out", str(out), *more]
     known = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
     process = subprocess.Popen(
-        command, cwd=ROOT, env=known, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+        command, cwd=ROOT, env=known, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        preexec_fn=hear_ctrl_c,
+    )  # fmt: skip
     try:
         yield process
     finally:

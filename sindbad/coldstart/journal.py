@@ -72,9 +72,8 @@ class AttemptJournal:
             key = Attempted.at(row["id"], row["trajectory"]["question"], row["trajectory"]["gold_answer"])
             self._attempts.setdefault(key, place)
             self._last[key.trajectory_id] = key.about
-        elif (
-            row["kind"] == "refused"
-        ):  # without "about" in an older journal: a refusal costs nothing, so it is asked for
+        elif row["kind"] == "refused":
+            # Without "about" in an older journal: a refusal costs nothing, so it is asked for again.
             self._refused.setdefault(Attempted(row["id"], row.get("about", "")), row["why"])
         else:
             made = Rewritten(tuple(row["thoughts"]), tuple(row["writers"]), row["fault"])

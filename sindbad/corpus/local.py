@@ -23,6 +23,8 @@ LASTING_EXIT: Final = 4
 MOST_FAILURES: Final = 5
 """Workers in succession, one started for another, that ended without having committed a row."""
 _LONGEST_PAUSE = 5.0
+_GRACE_SECONDS = 30.0
+"""For a worker that is told to end to commit what it holds."""
 
 
 def exit_code(error: SindbadError) -> int:
@@ -70,4 +72,8 @@ async def _worker(url: str, round_number: int, storage: str, name: str) -> int:
     finally:
         if process.returncode is None:
             process.terminate()
-            await process.wait()
+            try:
+                await asyncio.wait_for(process.wait(), _GRACE_SECONDS)
+            except TimeoutError:  # it holds leases, which run out, and has committed what it could
+                process.kill()
+                await process.wait()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from abc import ABC, abstractmethod
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
@@ -27,7 +28,7 @@ _SCALED: Final = re.compile(r"\W*(0+)\s*'?([^\d\s\u200e\u200f']+)'?\W*")
 _NAMES: Final = ("territories", "languages", "currencies")
 
 
-class Language:
+class Language(ABC):
     """One language, as far as translating needs it.
 
     Attributes:
@@ -50,9 +51,9 @@ class Language:
     decimal_comma: bool = False
     spaced_thousands: bool = False
 
+    @abstractmethod
     def letters(self, text: str) -> int:
         """How many letters of its script ``text`` has."""
-        raise NotImplementedError
 
     def script_share(self, text: str) -> float:
         """Share of this language's letters among the letters of ``text``; 0.0 where there are none."""
@@ -81,30 +82,8 @@ class CldrLanguage(Language):
         system = locale.default_numbering_system
         symbols = locale.number_symbols.get(system) or locale.number_symbols.get("latn") or {}
         self.decimal_comma = symbols.get("decimal") == ","
+        self.length_ratio = _length_range(locale)
         self.spaced_thousands = symbols.get("group") in ("\u00a0", "\u202f")
-
-    @cached_property
-    def length_ratio(self) -> tuple[float, float]:  # type: ignore[override]
-        """Around the length of names in this language and in English."""
-        ours, english, there, here = _locale(self.code), _locale("en"), 0, 0
-        for kind in _NAMES:
-            own = getattr(ours, kind)
-            for key, name in getattr(english, kind).items():
-                said = own.get(key)
-                if said and said != name:  # what is not translated is given in English
-                    there, here = there + len(said), here + len(name)
-        if here < _FEWEST:
-            return _UNKNOWN
-        return LENGTH_SLACK[0] * there / here, LENGTH_SLACK[1] * there / here
-
-    @cached_property
-    def scales(self) -> dict[str, int]:
-        """Words behind a figure that multiply it: {"million": 1000000, …}."""
-        known = _locale(self.code).compact_decimal_formats
-        forms = known.get("long") or known.get("short") or {}
-        written = [(int(least), form.pattern) for forms_of in forms.values() for least, form in forms_of.items()]
-        read = [(least, match) for least, pattern in written if (match := _SCALED.fullmatch(pattern))]
-        return {match[2]: least // 10 ** (len(match[1]) - 1) for least, match in read}
 
     @cached_property
     def _pattern(self) -> Any:
@@ -128,6 +107,20 @@ def _locale(code: str) -> Any:
             f"no language is called {code!r}; codes are those of Unicode's CLDR: fr, sw, pt-BR, zh-Hant",
             reason="UNKNOWN_LANGUAGE",
         ) from error
+
+
+def _length_range(locale: Any) -> tuple[float, float]:
+    """Around the length of names in this language and in English."""
+    english, there, here = _locale("en"), 0, 0
+    for kind in _NAMES:
+        own = getattr(locale, kind)
+        for key, name in getattr(english, kind).items():
+            said = own.get(key)
+            if said and said != name:  # what is not translated is given in English
+                there, here = there + len(said), here + len(name)
+    if here < _FEWEST:
+        return _UNKNOWN
+    return LENGTH_SLACK[0] * there / here, LENGTH_SLACK[1] * there / here
 
 
 def _scripts(code: str) -> tuple[str, ...]:

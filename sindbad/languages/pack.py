@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -50,7 +50,7 @@ class AgentWording:
     give_up: str
 
 
-class LanguagePack(Language, ABC):
+class LanguagePack(Language):
     """One language. Subclasses hold data and the three things that grammar decides: normalisation and wording.
 
     Attributes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -73,6 +75,26 @@ async def test_a_failure_that_another_worker_would_have_too_ends_the_command_at_
     with pytest.raises(EngineFailure, match="no other could"):
         await local.run_workers(opened.store.url, current.number, 1)
     assert len(names) == 1
+
+
+async def test_a_worker_that_does_not_hear_that_it_is_to_end_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deaf, pid = tmp_path / "deaf", tmp_path / "pid"
+    deaf.write_text(f"#!/bin/sh\ntrap '' TERM\necho $$ > {pid}\nwhile :; do sleep 0.05; done\n")
+    deaf.chmod(0o755)
+    monkeypatch.setattr(local.sys, "executable", str(deaf))
+    monkeypatch.setattr(local, "_GRACE_SECONDS", 0.2)
+    opened, current = await begun(tmp_path / "job")
+    running = asyncio.create_task(local.run_workers(opened.store.url, current.number, 1))
+    async with asyncio.timeout(20):
+        while not pid.exists() or not pid.read_text().strip():
+            await asyncio.sleep(0.02)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
 
 
 def cli(*arguments: str, workers: str) -> subprocess.CompletedProcess[str]:

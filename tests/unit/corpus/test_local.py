@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,6 +78,14 @@ async def test_a_failure_that_another_worker_would_have_too_ends_the_command_at_
     assert len(names) == 1
 
 
+def until_written(path: Path) -> None:
+    """Wait for a line in a file."""
+    ends = time.monotonic() + 15
+    while not path.exists() or not path.read_text().strip():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
 async def test_a_worker_that_does_not_hear_that_it_is_to_end_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,8 +97,7 @@ async def test_a_worker_that_does_not_hear_that_it_is_to_end_is_ended(
     opened, current = await begun(tmp_path / "job")
     running = asyncio.create_task(local.run_workers(opened.store.url, current.number, 1))
     async with asyncio.timeout(20):
-        while not pid.exists() or not pid.read_text().strip():
-            await asyncio.sleep(0.02)
+        await asyncio.to_thread(until_written, pid)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running

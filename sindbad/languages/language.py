@@ -86,6 +86,15 @@ class CldrLanguage(Language):
         self.spaced_thousands = symbols.get("group") in ("\u00a0", "\u202f")
 
     @cached_property
+    def scales(self) -> dict[str, int]:
+        """Words behind a figure that multiply it: {"million": 1000000, …}."""
+        known = _locale(self.code).compact_decimal_formats
+        forms = known.get("long") or known.get("short") or {}
+        written = [(int(least), form.pattern) for forms_of in forms.values() for least, form in forms_of.items()]
+        read = [(least, match) for least, pattern in written if (match := _SCALED.fullmatch(pattern))]
+        return {match[2]: least // 10 ** (len(match[1]) - 1) for least, match in read}
+
+    @cached_property
     def _pattern(self) -> Any:
         import regex
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from sindbad.configuration import Input
 from sindbad.training.configuration import OptimiserConfig, SFTConfig
 from sindbad.translation.small_models import SmallModelConfig
-from sindbad.weights.folder import check_model_folder
+from sindbad.weights.folder import check_full_folder
 
 _OPTIMISER = OptimiserConfig(lr=2e-3, betas=(0.9, 0.98), weight_decay=0.1, warmup_steps=50, min_lr_fraction=0.05)
 
@@ -24,7 +24,7 @@ class SmallBaseSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    start_from: Annotated[Path | None, Input(check_model_folder, "name another folder, or null to train one")] = None
+    start_from: Annotated[Path | None, Input(check_full_folder, "name another folder, or null to train one")] = None
     """A Hugging Face folder; null trains a small model on the untranslated rows."""
     model: SmallModelConfig = SmallModelConfig(hidden_size=192, layers=4, inner_size=512)
     """Shape of the small one."""

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from sindbad.errors import Corrupt, InvalidInput
-from sindbad.weights.folder import check_model_folder
+from sindbad.weights.folder import QUANTISATION, check_model_folder, refuse_quantised
 
 CHECKED = frozenset({"lfm2", "qwen3", "cohere", "cohere2"})
 """``model_type`` of the architectures whose result is tested; others need ``any_architecture``."""
 IGNORED = ("lm_head",)
-MANIFEST = "quantization.json"
+MANIFEST = QUANTISATION
 SHARDS = "model.safetensors.index.json"
 
 
@@ -43,7 +43,7 @@ def read_source(folder: Path, *, any_architecture: bool = False) -> Source:
     """
     check_model_folder(folder)
     config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    _refuse_quantised(folder, config)
+    refuse_quantised(folder, "give the original model")
     kind = str(config.get("model_type", ""))
     if kind not in CHECKED and not any_architecture:
         raise InvalidInput(
@@ -109,13 +109,3 @@ def _chosen(folder: Path, stored: dict[str, str]) -> tuple[str, ...]:
     if odd := [name for name in names if stored[name] not in ("F32", "F16", "BF16", "F64")]:
         raise InvalidInput(f"{odd[0]} in {folder} is stored as {stored[odd[0]]}; give the model before quantisation")
     return names
-
-
-def _refuse_quantised(folder: Path, config: dict[str, Any]) -> None:
-    """Raise InvalidInput for a folder that some tool has quantised."""
-    method = (config.get("quantization_config") or config.get("compression_config") or {}).get("quant_method")
-    if (folder / MANIFEST).is_file() or "quantization_config" in config or "compression_config" in config:
-        raise InvalidInput(
-            f"{folder} is quantised already ({method or 'its config.json says so'}); give the original model",
-            reason="ALREADY_QUANTISED",
-        )

@@ -15,8 +15,7 @@ refused.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,9 +110,9 @@ def read_conversations(path: Path) -> Iterator[Conversation]:
                     f"{path}:{number} is a row of tool calls or of a cold-start set; give the folder of trajectories"
                 )
             if "messages" in row:
-                turns = tuple((str(turn["role"]), str(turn["content"])) for turn in row["messages"])
+                turns = tuple((str(turn["role"]), _text(turn, "content")) for turn in row["messages"])
             else:
-                turns = tuple(of_pair(str(row["prompt"]), str(row["completion"])))
+                turns = tuple(of_pair(_text(row, "prompt"), _text(row, "completion")))
         except (AttributeError, KeyError, TypeError) as error:
             raise InvalidInput(
                 f'{path}:{number} is neither {{"prompt": …, "completion": …}} nor {{"messages": […]}}: {error!r}'
@@ -126,11 +125,17 @@ def read_conversations(path: Path) -> Iterator[Conversation]:
 
 
 def read_pairs(path: Path) -> Iterator[tuple[str, str]]:
-    """Prompt and completion of every line of a JSONL file. Raises InvalidInput naming the line that is not a pair."""
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                record = json.loads(line)
-                yield str(record["prompt"]), str(record["completion"])
-            except (ValueError, KeyError, TypeError) as error:
-                raise InvalidInput(f'{path}:{number} is not {{"prompt": …, "completion": …}}: {error!r}') from error
+    """Prompt and completion of every line of a JSONL file (also .gz). Raises InvalidInput naming the line that is not a
+    pair."""
+    for number, row in json_lines(path):
+        try:
+            yield _text(row, "prompt"), _text(row, "completion")
+        except (KeyError, TypeError) as error:
+            raise InvalidInput(f'{path}:{number} is not {{"prompt": …, "completion": …}}: {error!r}') from error
+
+
+def _text(row: Mapping[str, Any], key: str) -> str:
+    """Raises KeyError, or TypeError for a null, which is no text and would be trained on as "None"."""
+    if row[key] is None:
+        raise TypeError(f"{key} is null")
+    return str(row[key])

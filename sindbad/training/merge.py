@@ -4,6 +4,9 @@ mergekit interpolates each output of a batch separately; a whole tensor is one o
 of HALA's time: flattened, un-normalised inputs, float32 arithmetic, LERP where |cosine| > 0.9995. The result is rounded
 once, to the base's dtype or the one asked for, and has the base's configuration; tokenizer and chat template are a
 choice (:mod:`sindbad.training.merge_tokenizer`). Tied weights are merged once. Both models are held in memory.
+
+Not covered: quantised models, which are refused. Between codes, or scales whose codes are another model's, nothing can
+be interpolated: merge the originals, then quantise.
 """
 
 from __future__ import annotations
@@ -23,8 +26,10 @@ from sindbad.training.card import CARD, card, parts_of_model, together
 from sindbad.training.configuration import MergeConfig as MergeConfig
 from sindbad.training.merge_tokenizer import Choice, choose, copy_choice, special_ids
 from sindbad.training.schedule import Schedule, spread
+from sindbad.weights.folder import refuse_quantised
 
 REPORT_FILE = "merge_report.json"
+_ORIGINALS = "merge the original models, then quantise the result"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +140,12 @@ def merge_states(
             of that number, it is filling and stands for nothing.
 
     Raises:
-        InvalidInput: names or shapes differ (named), or t fits no tensor.
+        InvalidInput: names or shapes differ (named), t fits no tensor, or weights are codes of eight bits.
     """
     if base.keys() != tuned.keys():
         odd = sorted(base.keys() ^ tuned.keys())[:3]
         raise InvalidInput(f"the models have different tensors ({', '.join(odd)} …); merge a model with its own base")
+    _check_values(base, tuned)
     t_of = spread(config.t, [name for name, tensor in base.items() if tensor.is_floating_point()])
     merged: dict[str, Any] = {}
     rows = []
@@ -153,6 +159,15 @@ def merge_states(
         rows.append(_describe(name, left, right, made, config, t_of[name], common.added if common is not None else 0))
         merged[name] = made if common is None else _in_place(made, common, tensor, tuned[name])
     return merged, MergeReport(config.t, tuple(rows))
+
+
+def _check_values(*states: dict[str, Any]) -> None:
+    """Raise InvalidInput/ALREADY_QUANTISED for weights of whole numbers or eight bits, whatever their folder says."""
+    for state in states:
+        for name, tensor in state.items():
+            whole = name.endswith("weight") and not tensor.is_floating_point()
+            if whole or (tensor.is_floating_point() and tensor.element_size() < 2):
+                raise InvalidInput(f"{name} is {tensor.dtype}: {_ORIGINALS}", reason="ALREADY_QUANTISED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,12 +250,13 @@ def merge_folders(base_dir: Path, tuned_dir: Path, target: Path, config: MergeCo
 
     Raises:
         NotFound: a folder without weights.
-        InvalidInput: the models do not fit together, or tokenizer or chat template need a choice.
+        InvalidInput: one is quantised, they do not fit together, or tokenizer or chat template need a choice.
     """
     from safetensors.torch import save_file
 
     config = config or MergeConfig()
     check_replaceable(target, "config.json", inputs=[base_dir, tuned_dir])
+    check_mergeable(base_dir, tuned_dir)
     choice = choose(base_dir, tuned_dir, config)
     vocabulary = _rows(base_dir, tuned_dir, choice)
     merged, report = merge_states(
@@ -261,6 +277,12 @@ def merge_folders(base_dir: Path, tuned_dir: Path, target: Path, config: MergeCo
         if said := _card(base_dir, tuned_dir, config):
             write_text(temporary / CARD, said)
     return report
+
+
+def check_mergeable(base_dir: Path, tuned_dir: Path) -> None:
+    """Raise InvalidInput/ALREADY_QUANTISED where either folder is quantised."""
+    for folder in (base_dir, tuned_dir):
+        refuse_quantised(folder, _ORIGINALS)
 
 
 def _card(base_dir: Path, tuned_dir: Path, config: MergeConfig) -> str:

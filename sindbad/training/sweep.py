@@ -119,11 +119,12 @@ def sweep_merge(
     Raises:
         InvalidInput: no t, one outside [0, 1], or no measure; or what a merge refuses.
     """
-    from sindbad.training.merge import merge_folders
+    from sindbad.training.merge import check_mergeable, merge_folders
 
     if not values or not measures or any(not 0 <= t <= 1 for t in values):
         raise InvalidInput("a sweep needs values of t between 0 and 1 and at least one evaluation")
     check_replaceable(target, "config.json", inputs=[base, tuned])
+    check_mergeable(base, tuned)
     rows: list[SweepRow] = []
     with new_dir(target) as work:
         for t in dict.fromkeys(float(value) for value in values):

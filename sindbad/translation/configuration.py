@@ -11,7 +11,7 @@ from sindbad.configuration import Input
 from sindbad.training.configuration import OptimiserConfig, SFTConfig
 from sindbad.translation.prompts import PromptStyle
 from sindbad.translation.small_models import LIGHT, SmallModelConfig
-from sindbad.weights.folder import check_model_folder
+from sindbad.weights.folder import check_full_folder
 
 _OPTIMISER = OptimiserConfig(lr=4e-3, betas=(0.9, 0.98), weight_decay=0.01, warmup_steps=50, min_lr_fraction=0.05)
 
@@ -23,7 +23,7 @@ class LightConfig(BaseModel):
 
     model: SmallModelConfig = LIGHT
     """Shape, when it starts from nothing."""
-    start_from: Annotated[Path | None, Input(check_model_folder, "name another folder, or null to start anew")] = None
+    start_from: Annotated[Path | None, Input(check_full_folder, "name another folder, or null to start anew")] = None
     """A model folder to fine-tune instead (HALA starts from LFM2-1.2B)."""
     style: PromptStyle = PromptStyle.LIGHT
     """Prompt of training and inference."""

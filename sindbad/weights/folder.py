@@ -1,7 +1,8 @@
 """Whether a model folder can be loaded, seen without torch: what is missing or cut short is said before a run begins.
 
 Covered: missing files, JSON that is none, weights shorter or longer than their header says, shards that an index names
-and are not there, and, where the folder has a manifest, every checksum. Not covered: whether the architecture is known.
+and are not there, and, where the folder has a manifest, every checksum; folders that are quantised, where asked.
+Not covered: whether the architecture is known.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from sindbad.errors import Corrupt, NotFound
+from sindbad.errors import Corrupt, InvalidInput, NotFound
 from sindbad.weights.manifest import MANIFEST_NAME, file_sha256, read_manifest
 
 WEIGHTS, SHARDS = "model.safetensors", "model.safetensors.index.json"
+QUANTISATION = "quantization.json"
+"""What ``sindbad quantize`` writes beside the weights."""
 LONGEST_HEADER = 100_000_000
 """Bytes; the format's own bound."""
 
@@ -36,6 +39,25 @@ def check_model_folder(folder: Path) -> None:
         _check_safetensors(weights)
     if (folder / MANIFEST_NAME).is_file():
         read_manifest(folder).check(folder)
+
+
+def check_full_folder(folder: Path) -> None:
+    """The same, for weights that are to be trained. Raises InvalidInput/ALREADY_QUANTISED besides."""
+    check_model_folder(folder)
+    refuse_quantised(folder, "give the original model")
+
+
+def refuse_quantised(folder: Path, remedy: str) -> None:
+    """Raise InvalidInput/ALREADY_QUANTISED for a folder that some tool has quantised: its tensors are codes and scales,
+    not weights. A folder without config.json (a tokenizer's) is none."""
+    path = folder / "config.json"
+    config = _object_in(path) if path.is_file() else {}
+    stated = config.get("quantization_config") or config.get("compression_config") or {}
+    if (folder / QUANTISATION).is_file() or "quantization_config" in config or "compression_config" in config:
+        raise InvalidInput(
+            f"{folder} is quantised already ({stated.get('quant_method') or 'its config.json says so'}); {remedy}",
+            reason="ALREADY_QUANTISED",
+        )
 
 
 def model_revision(folder: Path) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,17 @@ def test_a_missing_file_and_a_missing_folder_are_told_before_anything_starts(tmp
         load_tune_recipe(RECIPE, (f"data={tmp_path / 'away'}",)).check_inputs()
     with pytest.raises(InvalidInput, match=r"start_from.*does not exist"):
         load_tune_recipe(RECIPE, small(tmp_path, "stages.base.settings.start_from=/nowhere")).check_inputs()
+
+
+@pytest.mark.parametrize("key", ["base.settings.start_from", "translator.settings.training.start_from"])
+def test_a_quantised_model_is_refused_before_anything_starts(tmp_path: Path, key: str) -> None:
+    shutil.copytree("sindbad/demo/models/teacher", tmp_path / "eight")
+    config = json.loads((tmp_path / "eight/config.json").read_text("utf-8"))
+    (tmp_path / "eight" / "config.json").write_text(
+        json.dumps({**config, "quantization_config": {"quant_method": "x"}})
+    )
+    with pytest.raises(InvalidInput, match=rf"{key}.*eight is quantised already \(x\); give the original model"):
+        load_tune_recipe(RECIPE, small(tmp_path, f"stages.{key}={tmp_path / 'eight'}")).check_inputs()
 
 
 def test_a_typo_names_the_nearest_key(tmp_path: Path) -> None:

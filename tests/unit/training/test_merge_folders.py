@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -19,9 +20,19 @@ from typer.testing import CliRunner
 from sindbad.cli import merge as cli
 from sindbad.demo.tokenizer import build_tokenizer
 from sindbad.errors import Corrupt, InvalidInput, NotFound
+from sindbad.quantize.configuration import QuantizeConfig
+from sindbad.quantize.folder import quantise_folder
 from sindbad.training.configuration import MergeConfig, OptimiserConfig, RunPaths, SFTConfig
 from sindbad.training.examples import of_pair
-from sindbad.training.merge import REPORT_FILE, angle, merge_folders, merge_tensor, merged_with, read_state
+from sindbad.training.merge import (
+    REPORT_FILE,
+    angle,
+    merge_folders,
+    merge_states,
+    merge_tensor,
+    merged_with,
+    read_state,
+)
 from sindbad.training.sweep import HeldOutLoss, parse_measure, sweep_merge
 from sindbad.translation.small_models import save_tokenizer
 from tests.unit.training.conftest import tiny_model
@@ -294,6 +305,55 @@ def test_a_merged_folder_says_how_it_was_merged(tmp_path: Path, t: Any) -> None:
     (tmp_path / "merged" / REPORT_FILE).write_text('{"t": 0.5}')
     with pytest.raises(Corrupt, match="merge it again"):
         merged_with(tmp_path / "merged")
+
+
+@pytest.mark.parametrize("scheme", ["int8", "fp8-dynamic"])
+@pytest.mark.parametrize("side", ["base", "tuned"])
+def test_quantised_folders_are_refused_in_a_merge_and_in_a_sweep(tmp_path: Path, scheme: str, side: str) -> None:
+    for seed, name in enumerate(("base", "tuned")):
+        save(tmp_path / name, seed, move=0.05)
+        save_tokenizer(build_tokenizer(), tmp_path / name)
+    folders = {name: tmp_path / name for name in ("base", "tuned")}
+    config = QuantizeConfig.model_validate({"scheme": scheme, "backend": "own", "any_architecture": True})
+    quantise_folder(folders[side], tmp_path / "eight", config)
+    folders[side] = tmp_path / "eight"
+    measures = [HeldOutLoss((of_pair("a", "b"),))]
+    for merged in (
+        lambda: merge_folders(folders["base"], folders["tuned"], tmp_path / "out"),
+        lambda: sweep_merge(folders["base"], folders["tuned"], tmp_path / "out", [0.5], measures, MergeConfig()),
+    ):
+        with pytest.raises(InvalidInput, match="eight is quantised already .*merge the original models, then quantise"):
+            merged()
+    assert not (tmp_path / "out").exists()
+    app = typer.Typer()
+    app.command()(cli.merge)
+    done = CliRunner().invoke(app, [str(folders["base"]), str(folders["tuned"]), str(tmp_path / "out")])
+    assert (done.exit_code, "quantised already" in done.output) == (1, True)
+
+
+def test_eight_bit_tensors_are_refused_where_no_file_says_that_they_are_some() -> None:
+    plain, scale = torch.ones(2, 2), torch.ones(2, 1)
+    for codes in (torch.ones(2, 2, dtype=torch.int8), torch.ones(2, 2).to(torch.float8_e4m3fn)):
+        eight = {"a.weight": codes, "a.weight_scale": scale}
+        for pair in ((eight, eight), ({"a.weight": plain, "a.weight_scale": scale}, eight)):
+            with pytest.raises(InvalidInput, match=r"a\.weight is torch\..*8.*merge the original models"):
+                merge_states(*pair, MergeConfig())
+    kept, _ = merge_states({"a.count": torch.tensor(3)}, {"a.count": torch.tensor(4)}, MergeConfig())
+    assert kept["a.count"] == 3
+
+
+def test_pairs_for_a_sweep_may_be_gzipped_and_a_null_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "dev.jsonl.gz"
+    rows = [{"prompt": "what is", "completion": "the city"}] * 2
+    for texts in (rows, [rows[0], {"prompt": "what", "completion": None}]):
+        with gzip.open(file, "wt", encoding="utf-8") as out:
+            out.write("\n".join(map(json.dumps, texts)))
+        for kind in ("chrf", "loss"):
+            if texts is rows:
+                assert parse_measure(f"{kind}:{file}").name == kind
+                continue
+            with pytest.raises(InvalidInput, match=r"dev\.jsonl\.gz:2 .*completion is null"):
+                parse_measure(f"{kind}:{file}")
 
 
 def test_a_merge_and_a_sweep_never_replace_a_folder_of_something_else(tmp_path: Path) -> None:

@@ -90,6 +90,7 @@ async def _ask(
     from sindbad.agent.trajectory import EnvironmentKind
     from sindbad.cli.telling import Teller
     from sindbad.clients.agent import AgentClient
+    from sindbad.clients.replicas import AWAY_SECONDS
     from sindbad.languages.detect import detect_language
 
     console = Console(highlight=False)
@@ -99,7 +100,9 @@ async def _ask(
             folder = run or latest_run(Path("runs"))
             corpus = corpus or corpus_of(folder, question, language or detect_language(question))
             addresses = await stack.enter_async_context(_agent_of(folder, console))
-        client = await stack.enter_async_context(AgentClient(addresses, deadline_seconds=seconds))
+        client = await stack.enter_async_context(
+            AgentClient(addresses, deadline_seconds=seconds, patience_seconds=AWAY_SECONDS)
+        )
         teller = Teller(console)
         events = client.research(
             question,

@@ -260,7 +260,7 @@ def reword(
 
     from sindbad.questions.factory import open_any
     from sindbad.questions.replies import ReplyBook, policy_identity
-    from sindbad.questions.rewording import policy_model, reword_all
+    from sindbad.questions.rewording import policy_model, prompt_of, reword_all
     from sindbad.questions.store import load_questions, save_questions
 
     questions, opened = load_questions(file), open_any(graph)
@@ -279,6 +279,8 @@ def reword(
         settings = OpenAISettings(base_url=base_url, model=model, key_variable=key_variable)
         async with ChatCompletions(settings) as chat:
             with ReplyBook(kept, model_name(settings, ""), chat) as book:
+                if book.lacks(map(prompt_of, questions)):
+                    await chat.check_there()
                 return await reword_all(questions, opened, book)
 
     done = asyncio.run(work())

@@ -147,8 +147,12 @@ class AgentClient(ServiceClient):
         *,
         channel: ChannelSettings | None = None,
         deadline_seconds: float = 600.0,
+        patience_seconds: float | None = None,
     ) -> None:
-        super().__init__(addresses, agent_pb2_grpc.AgentStub, channel=channel, deadline_seconds=deadline_seconds)
+        super().__init__(
+            addresses, agent_pb2_grpc.AgentStub, channel=channel, deadline_seconds=deadline_seconds,
+            patience_seconds=patience_seconds,
+        )  # fmt: skip
 
     async def research(
         self,

@@ -9,6 +9,7 @@ tools, images, streaming. aiohttp is imported when the first request is made.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import random
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sindbad.clients.replicas import Backoff
+from sindbad.clients.replicas import AWAY_SECONDS, Backoff
 from sindbad.errors import (
     DeadlineExceeded,
     EngineFailure,
@@ -91,6 +92,29 @@ class ChatCompletions:
             await self._session.close()
             self._session = None
 
+    async def check_there(self) -> None:
+        """Return as soon as anything answers at the address, whatever it says. Raises Unavailable where nothing does:
+        a long work says so at its beginning, not after every request's own deadline."""
+        import aiohttp
+
+        url, failures = f"{self.settings.base_url.rstrip('/')}/models", itertools.count(1)
+        last: Exception | None = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(AWAY_SECONDS):
+                while True:
+                    try:
+                        async with self._opened().get(url, allow_redirects=False):
+                            return
+                    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
+                        raise InvalidInput(f"{self.settings.base_url!r} is no URL") from error
+                    except aiohttp.ClientError as error:
+                        last = error
+                    await asyncio.sleep(PAUSES.delay(next(failures), self._rng))
+        why = f": {type(last).__name__}" if last else f" within {AWAY_SECONDS:g} s"
+        raise Unavailable(
+            f"nothing answers at {self.settings.base_url}{why}; is the server of {self.settings.model} up?"
+        )
+
     async def reply(self, prompt: str, *, max_tokens: int = 512) -> str:
         """The reply to one user turn. See :meth:`chat`."""
         return await self.chat([{"role": "user", "content": prompt}], max_tokens=max_tokens)
@@ -132,13 +156,12 @@ class ChatCompletions:
     async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         import aiohttp
 
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
+        session = self._opened()
         key = os.environ.get(self.settings.key_variable, "")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         url = f"{self.settings.base_url.rstrip('/')}/chat/completions"
         try:
-            async with self._session.post(url, json=request, headers=headers, allow_redirects=False) as response:
+            async with session.post(url, json=request, headers=headers, allow_redirects=False) as response:
                 body = await _body(response)
                 if response.status != 200:
                     raise _failure(url, response.status, body)
@@ -151,6 +174,13 @@ class ChatCompletions:
         if not isinstance(reply, dict):
             raise EngineFailure(f"{url} answered with JSON that is no object")
         return reply
+
+    def _opened(self) -> aiohttp.ClientSession:
+        import aiohttp
+
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
+        return self._session
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

@@ -79,10 +79,12 @@ class PolicyClient(ServiceClient):
         channel: ChannelSettings | None = None,
         deadline_seconds: float = 600.0,
         backoff: Backoff | None = None,
+        patience_seconds: float | None = None,
     ) -> None:
         super().__init__(
-            addresses, policy_pb2_grpc.PolicyStub, channel=channel, deadline_seconds=deadline_seconds, backoff=backoff
-        )
+            addresses, policy_pb2_grpc.PolicyStub, channel=channel, deadline_seconds=deadline_seconds, backoff=backoff,
+            patience_seconds=patience_seconds,
+        )  # fmt: skip
 
     async def generate(
         self, prompt_ids: Sequence[int], sampling: SamplingParams, *, min_version: int = 0

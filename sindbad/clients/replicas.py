@@ -9,8 +9,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from sindbad.errors import DeadlineExceeded, NoModel, SindbadError, Unavailable
+
+AWAY_SECONDS: Final = 10.0
+"""How long nobody may be at an address before somebody who waits at a terminal is told so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,10 +119,11 @@ async def _policy(spec: JudgeSpec) -> AsyncIterator[Judge]:
     from sindbad.agent.policy_tokenizer import TokenizerSource
     from sindbad.agent.prompts import load_prompts
     from sindbad.clients import PolicyClient
+    from sindbad.clients.replicas import AWAY_SECONDS
     from sindbad.judging.llm import LlmJudge
 
     chat = TokenizerSource(Path(spec.extra), load_prompts("demo")).get()
-    async with PolicyClient(spec.target) as client:
+    async with PolicyClient(spec.target, patience_seconds=AWAY_SECONDS) as client:
         yield LlmJudge(client, chat)
 
 
@@ -132,6 +133,7 @@ async def _endpoint(spec: JudgeSpec) -> AsyncIterator[Judge]:
     from sindbad.judging.llm import TextJudge
 
     async with ChatCompletions(OpenAISettings(base_url=spec.target, model=spec.extra)) as model:
+        await model.check_there()
         # the client ends first: it knows why there was no reply
         yield TextJudge(model, deadline_seconds=2 * model.settings.deadline_seconds)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -50,9 +50,13 @@ class ReplyBook:
     ) -> None:
         self._journal.close()
 
+    def lacks(self, prompts: Iterable[str]) -> bool:
+        """Whether the model will have to be asked for one of them."""
+        return any(self._key(prompt) not in self._known for prompt in prompts)
+
     async def reply(self, prompt: str, *, max_tokens: int = 512) -> str:
         """See the protocol; a known reply comes at once. Raises what the model raises, and OSError for a full disk."""
-        key = hashlib.sha256(json.dumps([self._identity, prompt]).encode()).hexdigest()[:32]
+        key = self._key(prompt)
         if key not in self._known:
             said = await self._model.reply(prompt, max_tokens=max_tokens)
             self._journal.append({"key": key, "reply": said})
@@ -60,11 +64,15 @@ class ReplyBook:
             self.asked += 1
         return self._known[key]
 
+    def _key(self, prompt: str) -> str:
+        return hashlib.sha256(json.dumps([self._identity, prompt]).encode()).hexdigest()[:32]
+
 
 async def policy_identity(addresses: Sequence[str]) -> str:
     """What a policy service says it serves: its weights as they are now. Raises as the client does."""
     from sindbad.clients.policy import PolicyClient
+    from sindbad.clients.replicas import AWAY_SECONDS
 
-    async with PolicyClient(list(addresses)) as client:
+    async with PolicyClient(list(addresses), patience_seconds=AWAY_SECONDS) as client:
         info = await client.info()
     return f"policy {info.engine} {info.tokenizer_sha256} {info.version}"

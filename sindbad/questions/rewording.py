@@ -264,6 +264,11 @@ def _misstated(check: WordingCheck, question: Question) -> str:
         return error.message
 
 
+def prompt_of(question: Question) -> str:
+    """What a model is asked, to word the question otherwise."""
+    return get_rewording(question.language).prompt.format(text=question.text)
+
+
 async def reword_all(questions: Sequence[Question], graph: GraphView, model: TextModel) -> Reworded:
     """Ask for every question; keep what passes. A call that fails leaves the template's wording, and is counted.
 
@@ -282,7 +287,7 @@ async def reword_all(questions: Sequence[Question], graph: GraphView, model: Tex
 
     async def one(question: Question) -> Question:
         nonlocal answered
-        prompt = get_rewording(question.language).prompt.format(text=question.text)
+        prompt = prompt_of(question)
         try:
             async with gate:
                 if len(failures) >= _PARALLEL:
@@ -315,8 +320,9 @@ async def policy_model(addresses: Sequence[str], tokenizer: Path) -> AsyncIterat
     from sindbad.agent.policy_tokenizer import TokenizerSource
     from sindbad.agent.prompts import load_prompts
     from sindbad.clients.policy import PolicyClient
+    from sindbad.clients.replicas import AWAY_SECONDS
 
-    client = PolicyClient(list(addresses), deadline_seconds=120.0)
+    client = PolicyClient(list(addresses), deadline_seconds=120.0, patience_seconds=AWAY_SECONDS)
     try:
         yield PolicyText(client, TokenizerSource(tokenizer, load_prompts("demo")).get)
     finally:

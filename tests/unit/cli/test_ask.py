@@ -153,6 +153,15 @@ def test_only_an_answer_counts_as_answered() -> None:
     assert teller.answered is True
 
 
+def test_an_address_where_nobody_is_is_told_long_before_the_attempt_would_be_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sindbad.clients.replicas.AWAY_SECONDS", 0.3)
+    done = run("hi", "--address", "127.0.0.1:9", "--timeout", "100000")
+    assert done.exit_code == 1
+    assert "127.0.0.1:9" in done.output
+
+
 def test_importing_the_command_takes_under_a_third_of_a_second_and_no_torch() -> None:
     code = (
         "import sys, time; import typer; t = time.perf_counter(); import sindbad.cli.ask; d = time.perf_counter() - t;"

@@ -118,3 +118,18 @@ async def test_a_port_nobody_listens_on_is_unavailable_or_late() -> None:
     async with ChatCompletions(settings("http://127.0.0.1:9/v1", deadline_seconds=0.4)) as model:
         with pytest.raises((Unavailable, DeadlineExceeded)):
             await model.reply("?")
+
+
+async def test_who_asks_first_whether_anybody_is_there_is_told_long_before_a_request_gives_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sindbad.clients.openai.AWAY_SECONDS", 0.5)
+    async with endpoint(said("yes")) as (url, asked), ChatCompletions(settings(url)) as model:
+        await model.check_there()  # 404 is an answer
+        assert not asked
+    async with ChatCompletions(settings("http://127.0.0.1:9/v1", deadline_seconds=1e6)) as model:
+        with pytest.raises(Unavailable, match="nothing answers at http://127.0.0.1:9/v1"):
+            await model.check_there()
+    async with ChatCompletions(settings("127.0.0.1:9/v1")) as model:
+        with pytest.raises(InvalidInput, match="is no URL"):
+            await model.check_there()

@@ -95,3 +95,23 @@ def test_the_command_asks_an_endpoint_once_and_its_second_run_not_at_all(
             assert f"{len(questions)} of {len(questions)} reworded" in done.output
             assert len(server.answered) == len(questions)
     assert [question.wording for question in load_questions(tmp_path / "out.jsonl")] == ["model"] * len(questions)
+    assert CliRunner().invoke(app, [*words, "--base-url", server.url]).exit_code == 0  # nobody is needed any more
+
+
+@pytest.mark.parametrize(
+    "where", [("--base-url", "http://127.0.0.1:9/v1"), ("--policy", "127.0.0.1:9", "--tokenizer", "nowhere")]
+)
+def test_the_command_says_that_nobody_is_there_before_it_asks(
+    tmp_path: Path, graph: KnowledgeGraph, questions: list[Question], where: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("sindbad.clients.replicas.AWAY_SECONDS", 0.3)
+    monkeypatch.setattr("sindbad.clients.openai.AWAY_SECONDS", 0.3)
+    graph.save(tmp_path / "graph.jsonl")
+    save_questions(tmp_path / "q.jsonl", questions)
+    done = CliRunner().invoke(app, ["questions", "reword", str(tmp_path / "q.jsonl"), "--graph",
+                                    str(tmp_path / "graph.jsonl"), "--out", str(tmp_path / "out.jsonl"), "--model", "m",
+                                    *where])  # fmt: skip
+    assert isinstance(done.exception, Unavailable)
+    assert "127.0.0.1:9" in done.exception.message
+    assert not (tmp_path / "out.jsonl").exists()

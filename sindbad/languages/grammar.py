@@ -8,7 +8,7 @@ relation's phrase, object last. Every fixed word belongs to the language's folde
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -22,12 +22,21 @@ class Noun:
     Attributes:
         singular: indefinite ("film"); ``definite``: with the article where the language has one.
         feminine: grammatical gender, where there is one. ``person``: asked for with "who".
+        accusative, one, dual, oblique, plural: as it stands after a number, where the language tells these apart and
+            the form is known: after 11 to 99, "one film", "two films" as a subject and after a preposition, after 3 to
+            10 (English: after any but one). ``definite_plural``: with the article.
     """
 
     singular: str
     definite: str = ""
     feminine: bool = False
     person: bool = False
+    accusative: str = ""
+    one: str = ""
+    dual: str = ""
+    oblique: str = ""
+    plural: str = ""
+    definite_plural: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,6 @@ class Grammar(ABC):
 
     code: ClassVar[str]
     letters: ClassVar[Sequence[str]]
-    units: ClassVar[Mapping[str, str]]
 
     @abstractmethod
     def noun(self, entity_type: str, label: str, phrase: str) -> Noun:
@@ -97,6 +105,30 @@ class Grammar(ABC):
     def number_forms(self, value: float) -> tuple[str, ...]:
         """Other ways of writing a number that an answer may take."""
 
+    @abstractmethod
+    def quantity(self, value: float, unit: str) -> str:
+        """A number with its unit as a page or a question writes it ("86,600 km²"); the number alone for no unit."""
+
+    @abstractmethod
+    def quantity_forms(self, value: float, unit: str) -> tuple[str, ...]:
+        """Other ways of writing that, unit included ("86600 square kilometers"); () for no unit or an unknown one."""
+
+    @abstractmethod
+    def counted(self, value: int, noun: Noun) -> str:
+        """So many of a thing ("3 countries")."""
+
+    @abstractmethod
+    def counted_forms(self, value: int, noun: Noun) -> tuple[str, ...]:
+        """Other ways of writing that ("three countries")."""
+
+    @abstractmethod
+    def year(self, year: int) -> str:
+        """A year as a page writes it; negative is before Christ: "144 BC"."""
+
+    @abstractmethod
+    def year_forms(self, year: int) -> tuple[str, ...]:
+        """Other ways of writing a year that an answer may take."""
+
     # --- questions ------------------------------------------------------------------------------------------------
 
     @abstractmethod
@@ -134,6 +166,16 @@ class Grammar(ABC):
     @abstractmethod
     def which_of_two(self, measure: Measure, first: str, second: str, *, largest: bool) -> str:
         """Question: which of two things has more (or is later)?"""
+
+
+def century(first: int, last: int) -> tuple[int, bool]:
+    """(number, whether before Christ) of the century that an interval of years lies in: 2001 to 2100 is (21, False)."""
+    return ((first - 1) // 100 + 1, False) if first > 0 else (max(-last - 1, 0) // 100 + 1, True)
+
+
+def decade(first: int, last: int) -> tuple[int, bool]:
+    """(round year, whether before Christ) of the decade that an interval lies in: -149 to -140 is (140, True)."""
+    return (first // 10 * 10, False) if first >= 0 else (-last // 10 * 10, True)
 
 
 def scaled(value: float) -> tuple[float, int]:

@@ -1,73 +1,37 @@
 """How Arabic words a puzzle.
 
 Letters follow the abjad order in brackets, after the definite noun: "الفيلم (أ)". The word for "and" is written onto
-the next word, "to" contracts with the article ("للدولة"), the noun after "how many" is singular and accusative, numbers
-from 3 to 10 take the plural, and verbs of rank agree with the noun's gender.
+the next word, "to" contracts with the article ("للدولة", "للغة"), the noun after "how many" is singular and accusative,
+a counted noun follows its number (:mod:`~sindbad.languages.ar.counting`), and verbs of rank agree with the noun's
+gender. Nouns and units stand in tables with every form (:mod:`~sindbad.languages.ar.nouns`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
+from sindbad.languages.ar import times
 from sindbad.languages.ar.agreement import forms
+from sindbad.languages.ar.counting import ALSO, IN_WORDS, UNITS, counted, in_words, rounded, with_unit
+from sindbad.languages.ar.nouns import KINDS, THING, noun_of
 from sindbad.languages.grammar import Form, Grammar, Measure, Noun, forms_of, plain, scaled
 
-_PREPOSITION = re.compile(r"\s+(?:في|عام|سنة|يوم|بتاريخ|منذ)$")
-_ORDINALS = (
-    "الأول", "الثاني", "الثالث", "الرابع", "الخامس", "السادس", "السابع", "الثامن", "التاسع", "العاشر",
-    "الحادي عشر", "الثاني عشر", "الثالث عشر", "الرابع عشر", "الخامس عشر", "السادس عشر", "السابع عشر", "الثامن عشر",
-    "التاسع عشر", "العشرين", "الحادي والعشرين",
-)  # fmt: skip
-_DECADES = {
-    20: "عشرينيات", 30: "ثلاثينيات", 40: "أربعينيات", 50: "خمسينيات", 60: "ستينيات", 70: "سبعينيات", 80: "ثمانينيات",
-    90: "تسعينيات",
-}  # fmt: skip
-_PARTS = {"early": "أوائل", "mid": "منتصف", "late": "أواخر"}
-_SCALES = (("", "", ""), ("ألف", "ألفين", "آلاف"), ("مليون", "مليونين", "ملايين"), ("مليار", "مليارين", "مليارات"),
-           ("تريليون", "تريليونين", "تريليونات"))  # fmt: skip
-_SMALL = (("صفر",), ("واحد", "واحدة"), ("اثنان", "اثنين"), ("ثلاثة", "ثلاث"), ("أربعة", "أربع"), ("خمسة", "خمس"),
-          ("ستة", "ست"), ("سبعة", "سبع"), ("ثمانية", "ثماني", "ثمان"), ("تسعة", "تسع"), ("عشرة", "عشر"))  # fmt: skip
-_PERSON = Noun("شخص", "الشخص", person=True)
-_NOUNS: Mapping[str, Noun] = {
-    "person": _PERSON,
-    "human": _PERSON,
-    "laureate": _PERSON,
-    "city": Noun("مدينة", "المدينة", feminine=True),
-    "country": Noun("دولة", "الدولة", feminine=True),
-    "company": Noun("شركة", "الشركة", feminine=True),
-    "film": Noun("فيلم", "الفيلم"),
-    "movie": Noun("فيلم", "الفيلم"),
-    "book": Noun("كتاب", "الكتاب"),
-    "language": Noun("لغة", "اللغة", feminine=True),
-    "continent": Noun("قارة", "القارة", feminine=True),
-    "region": Noun("منطقة", "المنطقة", feminine=True),
-    "subregion": Noun("إقليم", "الإقليم"),
-    "organization": Noun("منظمة", "المنظمة", feminine=True),
-    "organisation": Noun("منظمة", "المنظمة", feminine=True),
-    "university": Noun("جامعة", "الجامعة", feminine=True),
-    "institution": Noun("مؤسسة", "المؤسسة", feminine=True),
-    "prize": Noun("جائزة", "الجائزة", feminine=True),
-    "award": Noun("جائزة", "الجائزة", feminine=True),
-    "element": Noun("عنصر", "العنصر"),
-    "profession": Noun("مهنة", "المهنة", feminine=True),
-    "occupation": Noun("مهنة", "المهنة", feminine=True),
-    "genre": Noun("نوع", "النوع"),
-    "disease": Noun("مرض", "المرض"),
-    "currency": Noun("عملة", "العملة", feminine=True),
-    "religion": Noun("ديانة", "الديانة", feminine=True),
-    "movement": Noun("حركة", "الحركة", feminine=True),
-    "year": Noun("عام", "العام"),
-    "work": Noun("عمل", "العمل"),
-    "event": Noun("حدث", "الحدث"),
-    "place": Noun("مكان", "المكان"),
-    "instrument": Noun("آلة", "الآلة", feminine=True),
-    "state": Noun("ولاية", "الولاية", feminine=True),
-    "subdivision": Noun("قسم إداري", "القسم الإداري"),
-    "party": Noun("حزب", "الحزب"),
+_DIGITS: Final = "٠١٢٣٤٥٦٧٨٩"
+_PREPOSITION: Final = re.compile(r"\s+(?:في|عام|سنة|يوم|بتاريخ|منذ)$")
+_GOVERNS: Final = re.compile(r"(?:^|\s)(?:خط العرض|خط الطول|في|عند|على|من|إلى|عن|بمقدار|بلغ|تبلغ)$")
+"""Last words of phrases after which a number stands in the genitive or accusative: "على خط العرض درجتين"."""
+_OF: Final[Mapping[str, tuple[str, str]]] = {
+    "عدد السكان": ("عدد السكان", "في {}"),
+    "المساحة": ("المساحة الإجمالية", ""),
+    "خط العرض": ("خط العرض", "لموقع {}"),
+    "خط الطول": ("خط الطول", "لموقع {}"),
+    "العمر الوسيط": ("العمر الوسيط", "لسكان {}"),
+    "متوسط العمر المتوقع": ("متوسط العمر المتوقع", "في {}"),
+    "طول الساحل": ("طول الساحل", "في {}"),
 }
-_THING = Noun("كيان", "الكيان")
+"""Labels that "to" would not join to their owner as a speaker would: the label as asked for, and what joins it."""
 
 
 class ArabicGrammar(Grammar):
@@ -75,31 +39,22 @@ class ArabicGrammar(Grammar):
 
     code = "ar"
     letters: ClassVar[Sequence[str]] = ("أ", "ب", "ج", "د", "هـ", "و", "ز", "ح", "ط", "ي", "ك", "ل", "م", "ن")
-    units: ClassVar[Mapping[str, str]] = {
-        "km²": "كيلومتر مربع", "km": "كيلومتر", "m": "متر", "K": "كلفن", "u": "وحدة كتل ذرية", "%": "بالمئة",
-        "min": "دقيقة", "years": "سنة", "°": "درجة",
-        "people": "نسمة", "inhabitants": "نسمة", "g/cm³": "غرام لكل سنتيمتر مكعب", "g/L": "غرام لكل لتر",
-    }  # fmt: skip
 
     def noun(self, entity_type: str, label: str, phrase: str) -> Noun:
-        if entity_type in _NOUNS:
-            return _NOUNS[entity_type]
-        if not label:
-            return _THING
-        return Noun(label, _definite(label), feminine=phrase.startswith("هي ") or label.split()[0].endswith("ة"))
+        return noun_of(entity_type, label, phrase)
 
     def genders(self, phrase: str) -> tuple[str, str]:
         return forms(phrase)
 
     def agreeing(self, phrase: str, noun: Noun) -> str:
-        return phrase if noun is _THING else super().agreeing(phrase, noun)  # of an unknown type: as it is written
+        return phrase if noun is THING else super().agreeing(phrase, noun)  # of an unknown type: as it is written
 
     def mention(self, noun: Noun, letter: str) -> str:
         return f"{noun.definite} ({letter})"
 
     def mention_after(self, phrase: str, noun: Noun, letter: str) -> str:
-        ends = phrase.split()[-1] in (noun.singular, noun.definite)
-        return f"({letter})" if ends else self.mention(noun, letter)
+        named = phrase.split()[-1] in KINDS or phrase.endswith((f" {noun.singular}", f" {noun.definite}"))
+        return f"({letter})" if named else self.mention(noun, letter)
 
     def joined(self, predicates: Sequence[str]) -> str:
         return " و".join(predicates)
@@ -116,63 +71,69 @@ class ArabicGrammar(Grammar):
     def bounded(self, measure: Measure, form: Form, low: float, high: float, noun: Noun) -> str:
         if form in ("high", "low"):
             verb = "تقع" if noun.feminine else "يقع"
-            return f"{verb} ضمن الخمس {'الأعلى' if form == 'high' else 'الأدنى'} من حيث {measure.label}"
+            return f"{verb} ضمن الخُمس {'الأعلى' if form == 'high' else 'الأدنى'} من حيث {measure.label}"
         if measure.is_date:
             verb = _PREPOSITION.sub("", self.agreeing(measure.phrase, noun)) or f"يعود {measure.label}"
-            return f"{verb} {self._when(form, low, high)}"
+            return f"{verb} {times.period(form, low, high)}"
         owner = "لديها" if noun.feminine else "لديه"
         verb = self.agreeing(measure.phrase, noun) or f"{owner} {measure.label} بمقدار"
-        return f"{verb} {self._amount(form, low, high)}{self._unit(measure)}"
+        return f"{verb} {self._amount(form, low, high, measure.unit, oblique=bool(_GOVERNS.search(verb)))}"
 
-    def _when(self, form: Form, low: float, high: float) -> str:
-        first, last = int(low), int(high)
+    def _amount(self, form: Form, low: float, high: float, unit: str, *, oblique: bool) -> str:
         if form == "exact":
-            return f"في عام {first}"
-        if form == "century":
-            return f"في القرن {_ORDINALS[(first - 1) // 100]}"
-        if form == "decade":
-            return f"في {self._decade(first)}"
-        if form in _PARTS:
-            return f"في {_PARTS[form]} {self._decade(first)}"
-        return f"بين عامي {first} و{last}"
-
-    def _decade(self, year: int) -> str:
-        century, tens = _ORDINALS[year // 100], year // 10 * 10 % 100
-        if tens in _DECADES:
-            return f"{_DECADES[tens]} القرن {century}"
-        return f"العقد {_ORDINALS[tens // 10]} من القرن {century}"
-
-    def _amount(self, form: Form, low: float, high: float) -> str:
-        if form == "exact":
-            return self.number(low)
+            return with_unit(low, unit, oblique=oblique)
         if form == "about":
-            return f"نحو {self._rounded((low + high) / 2)}"
+            return f"نحو {rounded((low + high) / 2, unit)}"
         if form == "over":
-            return f"ما لا يقل عن {self._rounded(low)}"
+            return f"ما لا يقل عن {rounded(low, unit)}"
         if form == "under":
-            return f"ما لا يزيد على {self._rounded(high)}"
-        return f"ما بين {self._rounded(low)} و{self._rounded(high)}"
-
-    def _rounded(self, value: float) -> str:
-        mantissa, power = scaled(value)
-        if power < 2:
-            return plain(value, ",")
-        one, two, few = _SCALES[power]
-        if mantissa in (1, 2):
-            return one if mantissa == 1 else two
-        return f"{plain(mantissa)} {few if 3 <= mantissa <= 10 and mantissa == int(mantissa) else one}"
-
-    def _unit(self, measure: Measure) -> str:
-        return f" {self.units.get(measure.unit, measure.unit)}" if measure.unit else ""
+            return f"ما لا يزيد على {rounded(high, unit)}"
+        return f"ما بين {rounded(low, '')} و{rounded(high, unit)}"
 
     def number(self, value: float) -> str:
         return plain(value, ",")
 
     def number_forms(self, value: float) -> tuple[str, ...]:
+        small = tuple(dict.fromkeys(IN_WORDS[int(value)])) if value in range(11) else ()
+        extra = {2: ("اثنين",), 8: ("ثمان",)}.get(int(value), ()) if small else ()
+        return (*forms_of(value, _DIGITS), *self._in_millions(value), *small, *extra)
+
+    def _in_millions(self, value: float, unit: str = "") -> tuple[str, ...]:
+        """Millions and more, where three decimals say all: both cases, and as a headline writes it ("15 مليون")."""
         mantissa, power = scaled(value)
-        words = (self._rounded(value),) if power >= 2 and round(mantissa, 3) == mantissa else ()
-        small = _SMALL[int(value)] if value in range(11) else ()
-        return (*forms_of(value, "٠١٢٣٤٥٦٧٨٩"), *words, *small)
+        if power < 2 or round(mantissa, 3) != mantissa:
+            return ()
+        ways = [rounded(value, unit, oblique=oblique) for oblique in (False, True)]
+        return tuple(dict.fromkeys([*ways, *(way.replace("ونًا", "ون").replace("ارًا", "ار") for way in ways)]))
+
+    def quantity(self, value: float, unit: str) -> str:
+        return with_unit(value, unit)
+
+    def quantity_forms(self, value: float, unit: str) -> tuple[str, ...]:
+        known = UNITS.get(unit)
+        if known is None:
+            return ()
+        nouns = (known.noun, *([ALSO[unit]] if unit in ALSO else []))
+        ways = [counted(value, noun, oblique=case, separator=mark) for noun in nouns for case in (False, True)
+                for mark in (",", "")]  # fmt: skip
+        ways += [way for noun in nouns for way in in_words(value, noun)]
+        bare = (*known.symbols, *(noun.singular for noun in nouns), unit)
+        ways += [f"{number} {word}" for number in (plain(value, ","), plain(value)) for word in bare]
+        ways += self._in_millions(value, unit)
+        return tuple(way for way in dict.fromkeys(ways) if way != self.quantity(value, unit))
+
+    def counted(self, value: int, noun: Noun) -> str:
+        return counted(value, noun)
+
+    def counted_forms(self, value: int, noun: Noun) -> tuple[str, ...]:
+        ways = [counted(value, noun, oblique=True), f"{plain(value)} {noun.singular}", *in_words(value, noun)]
+        return tuple(way for way in dict.fromkeys(ways) if way != self.counted(value, noun))
+
+    def year(self, year: int) -> str:
+        return times.year_text(year)
+
+    def year_forms(self, year: int) -> tuple[str, ...]:
+        return times.year_forms(year, _DIGITS)
 
     def which_fits(self, noun: Noun, predicates: Sequence[str]) -> str:
         return f"أي {noun.singular} {self.joined(predicates)}؟"
@@ -185,53 +146,50 @@ class ArabicGrammar(Grammar):
         return f"{noun.definite} {'التي' if noun.feminine else 'الذي'} {self.joined(predicates)}"
 
     def how_many(self, noun: Noun, predicates: Sequence[str]) -> str:
-        return f"كم {_accusative(noun.singular)} {self.joined(predicates)}؟"
+        return f"كم {noun.accusative or noun.singular} {self.joined(predicates)}؟"
 
     def which_extreme(self, noun: Noun, predicates: Sequence[str], measure: Measure, *, largest: bool) -> str:
-        pronoun = "هي" if noun.feminine else "هو"
         degree = ("الأحدث" if largest else "الأسبق") if measure.is_date else ("الأعلى" if largest else "الأدنى")
-        return f"من بين كل {noun.singular} {self.joined(predicates)}، ما {pronoun} {degree} من حيث {measure.label}؟"
+        said = self.joined(predicates)
+        if noun.feminine and not noun.person and noun.definite_plural:  # what is said of a she is said of such plurals
+            return f"من بين {noun.definite_plural} التي {said}، ما هي {degree} من حيث {measure.label}؟"
+        asked = f"{'من' if noun.person else 'ما'} {'هي' if noun.feminine else 'هو'}"
+        return f"إذا نظرنا إلى كل {noun.singular} {said}، ف{asked} {degree} من حيث {measure.label}؟"
 
     def value_of(self, measure: Measure, thing: str) -> str:
         feminine = _is_feminine(measure.label)
         if measure.is_date:
-            return f"في أي سنة {'تقع' if feminine else 'يقع'} {measure.label} {_to(thing)}؟"
-        return f"{'ما هي' if feminine else 'ما هو'} {measure.label} {_to(thing)}{self._in_unit(measure)}؟"
-
-    def _in_unit(self, measure: Measure) -> str:
-        return f" ({self.units.get(measure.unit, measure.unit)})" if measure.unit else ""
+            return f"في أي سنة {'تقع' if feminine else 'يقع'} {_of(measure, thing)}؟"
+        return f"{'ما هي' if feminine else 'ما هو'} {_of(measure, thing, _in_unit(measure))}؟"
 
     def sum_of(self, measure: Measure, first: str, second: str) -> str:
-        return f"ما مجموع {measure.label} {_to(first)} و{measure.label} {_to(second)}{self._in_unit(measure)}؟"
+        return f"ما مجموع {_of(measure, first)} و{_of(measure, second)}{_in_unit(measure)}؟"
 
     def difference_of(self, measure: Measure, first: str, second: str) -> str:
-        if measure.is_date:
-            return f"ما الفرق بالسنوات التقويمية بين {measure.label} {_to(first)} و{measure.label} {_to(second)}؟"
-        return f"ما الفرق بين {measure.label} {_to(first)} و{measure.label} {_to(second)}{self._in_unit(measure)}؟"
+        unit = " بالسنوات التقويمية" if measure.is_date else _in_unit(measure)
+        return f"ما الفرق{unit} بين {_of(measure, first)} و{_of(measure, second)}؟"
 
     def which_of_two(self, measure: Measure, first: str, second: str, *, largest: bool) -> str:
         degree = ("أحدث" if largest else "أسبق") if measure.is_date else ("أعلى" if largest else "أدنى")
-        return f"أي الاثنين {degree} من حيث {measure.label}: {first} أم {second}؟"
+        return f"أيهما {degree} من حيث {measure.label}: {first} أم {second}؟"
 
 
-def _definite(label: str) -> str:
-    """The article goes onto a single word, else onto the last word of a construct ("شركة التسجيلات")."""
-    words = label.split()
-    if words[-1].startswith("ال"):
-        return label
-    return " ".join([*words[:-1], f"ال{words[-1]}"])
+def _of(measure: Measure, thing: str, unit: str = "") -> str:
+    """The attribute of a thing, with the unit right behind its label."""
+    label, joined = _OF.get(measure.label, (measure.label, ""))
+    return f"{label}{unit} {joined.format(thing) if joined else _to(thing)}"
 
 
-def _accusative(noun: str) -> str:
-    """Singular accusative after "how many": an ending is written only on a lone masculine noun."""
-    if " " in noun or noun.endswith(("ة", "ا", "ى", "اء")):
-        return noun
-    return f"{noun}ًا"
+def _in_unit(measure: Measure) -> str:
+    known = UNITS.get(measure.unit)
+    return f" {known.asked}" if known else f" ({measure.unit})" if measure.unit else ""
 
 
 def _to(thing: str) -> str:
-    """ "to" with what follows: "ال" contracts with it."""
-    return f"لل{thing[2:]}" if thing.startswith("ال") else f"لـ{thing}"
+    """ "to" with what follows: it contracts with the article, and three lams in a row are never written ("للغة")."""
+    if thing.startswith("ال"):
+        return f"لل{thing[2:].removeprefix('ل')}"
+    return f"ل{thing}" if "\u0621" <= thing[:1] <= "\u064a" else f"لـ{thing}"
 
 
 def _is_feminine(label: str) -> bool:

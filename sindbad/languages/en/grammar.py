@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
-from sindbad.languages.grammar import Form, Grammar, Measure, Noun, forms_of, plain, scaled
+from sindbad.languages.en.plurals import plural
+from sindbad.languages.en.units import CLOSE_UP, UNITS
+from sindbad.languages.grammar import Form, Grammar, Measure, Noun, century, decade, forms_of, plain, scaled
 
 _SMALL = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _SCALES = ("", " thousand", " million", " billion", " trillion")
 _PREPOSITION = re.compile(r"\s+(?:on|in|at|of|since)$")
+_ENDS_IN_NOUN = re.compile(r"\bthe (?:(?!(?:on|in|at|of|to|for|by|with|from|as)\b)[a-z]+ ?)+$")
+"""A phrase that names the kind of its object itself: "lies in the region", not "is on the coast of"."""
+_SPACED = re.compile(r"\d[ \u202f]\d")
 _PERSONS = frozenset({"person", "human", "laureate", "people"})
 
 
@@ -19,17 +24,18 @@ class EnglishGrammar(Grammar):
 
     code = "en"
     letters: ClassVar[Sequence[str]] = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-    units: ClassVar[Mapping[str, str]] = {}
 
     def noun(self, entity_type: str, label: str, phrase: str) -> Noun:
         word = label or entity_type.replace("_", " ") or "thing"
-        return Noun(word, f"the {word}", person=entity_type in _PERSONS)
+        many = plural(word)
+        return Noun(word, f"the {word}", person=entity_type in _PERSONS, plural=many, definite_plural=f"the {many}")
 
     def mention(self, noun: Noun, letter: str) -> str:
         return f"{noun.singular} {letter}"
 
     def mention_after(self, phrase: str, noun: Noun, letter: str) -> str:
-        return letter if phrase.endswith(f" {noun.singular}") else self.mention(noun, letter)
+        named = phrase.endswith(f" {noun.singular}") or _ENDS_IN_NOUN.search(phrase)
+        return letter if named else self.mention(noun, letter)
 
     def joined(self, predicates: Sequence[str]) -> str:
         if len(predicates) < 3:
@@ -52,38 +58,34 @@ class EnglishGrammar(Grammar):
             verb = _PREPOSITION.sub("", measure.phrase) or f"has its {measure.label}"
             return f"{verb} {self._when(form, low, high)}"
         verb = measure.phrase or f"has as its {measure.label}"
-        return f"{verb} {self._amount(form, low, high)}{self._unit(measure)}"
+        return f"{verb} {self._amount(form, low, high, measure.unit)}"
 
     def _when(self, form: Form, low: float, high: float) -> str:
         first, last = int(low), int(high)
         if form == "exact":
-            return f"in {first}"
+            return f"in {self.year(first)}"
         if form == "century":
-            return f"in the {_ordinal((first - 1) // 100 + 1)} century"
-        decade = f"{first // 10 * 10}s"
-        if form == "decade":
-            return f"in the {decade}"
-        if form in ("early", "mid", "late"):
-            return f"in the {form} {decade}"
-        return f"between {first} and {last}"
+            number, before = century(first, last)
+            return f"in the {_ordinal(number)} century{' BC' if before else ''}"
+        if form in ("decade", "early", "mid", "late"):
+            return _decade(form, *decade(first, last))
+        return f"between {self.year(first)} and {self.year(last)}"
 
-    def _amount(self, form: Form, low: float, high: float) -> str:
+    def _amount(self, form: Form, low: float, high: float, unit: str) -> str:
         if form == "exact":
-            return self.number(low)
+            return self.quantity(low, unit)
         if form == "about":
-            return f"about {self._rounded((low + high) / 2)}"
+            middle = (low + high) / 2
+            return f"about {_with_unit(self._rounded(middle), middle, unit)}"
         if form == "over":
-            return f"at least {self._rounded(low)}"
+            return f"at least {_with_unit(self._rounded(low), low, unit)}"
         if form == "under":
-            return f"at most {self._rounded(high)}"
-        return f"between {self._rounded(low)} and {self._rounded(high)}"
+            return f"at most {_with_unit(self._rounded(high), high, unit)}"
+        return f"between {self._rounded(low)} and {_with_unit(self._rounded(high), high, unit)}"
 
     def _rounded(self, value: float) -> str:
         mantissa, power = scaled(value)
         return f"{plain(value, ',')}" if power < 2 else f"{plain(mantissa)}{_SCALES[power]}"
-
-    def _unit(self, measure: Measure) -> str:
-        return measure.unit if measure.unit in ("°", "%") else f" {measure.unit}" if measure.unit else ""
 
     def number(self, value: float) -> str:
         return plain(value, ",")
@@ -93,6 +95,37 @@ class EnglishGrammar(Grammar):
         words = (f"{plain(mantissa)}{_SCALES[power]}",) if power >= 2 and _exact(mantissa) else ()
         small = (_SMALL[int(value)],) if value in range(11) else ()
         return (*forms_of(value, "0123456789"), *words, *small)
+
+    def quantity(self, value: float, unit: str) -> str:
+        return _with_unit(self.number(value), value, unit)
+
+    def quantity_forms(self, value: float, unit: str) -> tuple[str, ...]:
+        known = UNITS.get(unit)
+        if known is None:
+            return ()
+        ways = (unit, known.one if value == 1 else known.many, *known.others)
+        said = [f"{number} {way}" for number in self._numbers(value) for way in ways]
+        return _but(said, self.quantity(value, unit))
+
+    def counted(self, value: int, noun: Noun) -> str:
+        return f"{self.number(value)} {noun.singular if value == 1 else noun.plural}"
+
+    def counted_forms(self, value: int, noun: Noun) -> tuple[str, ...]:
+        word = noun.singular if value == 1 else noun.plural
+        return _but([f"{number} {word}" for number in self._numbers(value)], self.counted(value, noun))
+
+    def _numbers(self, value: float) -> list[str]:
+        """Its writings; of those with something between thousands only the one with commas, which says enough."""
+        ways = dict.fromkeys((self.number(value), *self.number_forms(value)))
+        return [way for way in ways if not _SPACED.search(way)]
+
+    def year(self, year: int) -> str:
+        return f"{-year} BC" if year < 0 else str(year)
+
+    def year_forms(self, year: int) -> tuple[str, ...]:
+        if year < 0:
+            return f"{-year} BCE", f"{-year} B.C.", f"{-year} B.C.E.", f"{-year} before Christ", str(year)
+        return f"{year} AD", f"AD {year}", f"{year} CE"
 
     def which_fits(self, noun: Noun, predicates: Sequence[str]) -> str:
         return f"Which {noun.singular} {self.joined(predicates)}?"
@@ -104,15 +137,7 @@ class EnglishGrammar(Grammar):
         return f"the {noun.singular} {'who' if noun.person else 'that'} {self.joined(predicates)}"
 
     def how_many(self, noun: Noun, predicates: Sequence[str]) -> str:
-        return f"For how many {self._many(noun)} is it true that each {self.joined(predicates)}?"
-
-    def _many(self, noun: Noun) -> str:
-        word = noun.singular
-        if word == "person":
-            return "people"
-        if word.endswith("y") and word[-2:-1] not in "aeiou":
-            return f"{word[:-1]}ies"
-        return f"{word}es" if word.endswith(("s", "x", "ch", "sh")) else f"{word}s"
+        return f"For how many {noun.plural or plural(noun.singular)} is it true that each {self.joined(predicates)}?"
 
     def which_extreme(self, noun: Noun, predicates: Sequence[str], measure: Measure, *, largest: bool) -> str:
         who = "who" if noun.person else "that"
@@ -123,17 +148,17 @@ class EnglishGrammar(Grammar):
     def value_of(self, measure: Measure, thing: str) -> str:
         if measure.is_date:
             return f"In which year is the {measure.label} of {thing}?"
-        unit = f", in {measure.unit}," if measure.unit else ""
+        unit = f", in {_asked(measure.unit)}," if measure.unit else ""
         return f"What is the {measure.label}{unit} of {thing}?"
 
     def sum_of(self, measure: Measure, first: str, second: str) -> str:
-        unit = f", in {measure.unit}" if measure.unit else ""
+        unit = f", in {_asked(measure.unit)}" if measure.unit else ""
         return f"What is the {measure.label} of {first} plus the {measure.label} of {second}{unit}?"
 
     def difference_of(self, measure: Measure, first: str, second: str) -> str:
         if measure.is_date:
             return f"By how many calendar years do the {measure.label} of {first} and that of {second} differ?"
-        unit = f", in {measure.unit}" if measure.unit else ""
+        unit = f", in {_asked(measure.unit)}" if measure.unit else ""
         return f"By how much do the {measure.label} of {first} and the {measure.label} of {second} differ{unit}?"
 
     def which_of_two(self, measure: Measure, first: str, second: str, *, largest: bool) -> str:
@@ -145,6 +170,35 @@ def _ordinal(number: int) -> str:
     if number % 100 in (11, 12, 13):
         return f"{number}th"
     return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"
+
+
+def _decade(form: Form, start: int, before: bool) -> str:
+    """ "the 1900s" would be a century to many: such a decade is named by its first year."""
+    era = " BC" if before else ""
+    if start % 100:
+        return f"in the {start}s{era}" if form == "decade" else f"in the {form} {start}s{era}"
+    began = f"the decade that began in {start + 9 * before}{era}"
+    return {"early": f"early in {began}", "late": f"late in {began}", "mid": f"in the middle of {began}"}.get(
+        form, f"in {began}"
+    )
+
+
+def _with_unit(number: str, value: float, unit: str) -> str:
+    """A number as it is worded with its unit; one that no table knows is written as it is."""
+    known = UNITS.get(unit)
+    if not unit or unit in CLOSE_UP:
+        return f"{number}{unit}"
+    if known is None or known.symbol:
+        return f"{number} {unit}"
+    return f"{number} {known.one if value == 1 else known.many}"
+
+
+def _asked(unit: str) -> str:
+    return UNITS[unit].many if unit in CLOSE_UP else unit
+
+
+def _but(ways: Sequence[str], main: str) -> tuple[str, ...]:
+    return tuple(way for way in dict.fromkeys(ways) if way != main)
 
 
 def _exact(mantissa: float) -> bool:

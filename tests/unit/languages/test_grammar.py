@@ -32,13 +32,13 @@ def test_an_unknown_type_takes_the_graph_s_own_label() -> None:
 def test_how_many_takes_the_singular_accusative() -> None:
     grammar = get_grammar("ar")
     assert grammar.how_many(grammar.noun("film", "", ""), ["صدر في عام 1999"]) == "كم فيلمًا صدر في عام 1999؟"
-    assert grammar.how_many(grammar.noun("city", "", ""), ["تقع في مصر"]) == "كم مدينة تقع في مصر؟"
+    assert grammar.how_many(grammar.noun("city", "", ""), ["تقع في مصر"]) == "كم مدينةً تقع في مصر؟"
 
 
 def test_to_contracts_with_the_article() -> None:
     grammar = get_grammar("ar")
-    assert grammar.value_of(POPULATION, "الدولة (أ)") == "ما هو عدد السكان للدولة (أ)؟"
-    assert grammar.value_of(AREA, "الدولة (أ)") == "ما هي المساحة للدولة (أ) (كيلومتر مربع)؟"
+    assert grammar.value_of(POPULATION, "الدولة (أ)") == "ما هو عدد السكان في الدولة (أ)؟"
+    assert grammar.value_of(AREA, "الدولة (أ)") == "ما هي المساحة الإجمالية بالكيلومتر المربع للدولة (أ)؟"
 
 
 def test_and_is_written_onto_the_next_word_in_arabic_and_takes_commas_in_english() -> None:

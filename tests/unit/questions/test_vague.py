@@ -84,8 +84,8 @@ def test_times_in_arabic() -> None:
 def test_quantities_in_both_languages() -> None:
     assert worded("en", POPULATION, "about", 4.5e6, 5.5e6) == "has a population of about 5 million"
     assert worded("ar", POPULATION_AR, "about", 4.5e6, 5.5e6) == "عدد سكانها نحو 5 ملايين"
-    assert worded("ar", POPULATION_AR, "about", 13.5e6, 16.5e6) == "عدد سكانها نحو 15 مليون"
+    assert worded("ar", POPULATION_AR, "about", 13.5e6, 16.5e6) == "عدد سكانها نحو 15 مليونًا"
     assert worded("ar", POPULATION_AR, "over", 2e6, math.inf) == "عدد سكانها ما لا يقل عن مليونين"
     assert worded("ar", AREA_AR, "under", -math.inf, 90_000) == "مساحتها ما لا يزيد على 90,000 كيلومتر مربع"
     assert worded("en", POPULATION, "high", 9e6, math.inf) == "ranks in the top fifth by population"
-    assert worded("ar", POPULATION_AR, "high", 9e6, math.inf) == "تقع ضمن الخمس الأعلى من حيث عدد السكان"
+    assert worded("ar", POPULATION_AR, "high", 9e6, math.inf) == "تقع ضمن الخُمس الأعلى من حيث عدد السكان"

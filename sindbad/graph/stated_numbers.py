@@ -11,16 +11,11 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from typing import Final
 
 from sindbad.errors import InvalidInput
 from sindbad.languages import get_language
-from sindbad.languages.language import cldr_language
 from sindbad.translation import numbers
 from sindbad.translation.wording import get_wording
-
-_SHORT: Final = 3
-"""Up to so many letters a scale's word may end in one more than CLDR's ("ألفا"), a longer one in two ("millions")."""
 
 
 def states(value: int | float, sentence: str, language: str = "") -> bool:
@@ -37,7 +32,7 @@ def figures(sentence: str) -> set[int]:
 
 def _values(sentence: str, language: str) -> Iterator[Decimal]:
     """Every number in every reading: as it is, and times the scale that follows."""
-    scales = _scales(language)
+    scales = numbers.scales(language) if _known(language) else ()
     for end, written in numbers.readings(sentence, comma=_decimal_comma(language)):
         try:
             value = Decimal(numbers.value(written))
@@ -60,20 +55,6 @@ def _known(language: str) -> bool:
 @lru_cache(maxsize=64)
 def _decimal_comma(language: str) -> bool:
     return _known(language) and get_language(language).decimal_comma
-
-
-@lru_cache(maxsize=64)
-def _scales(language: str) -> tuple[tuple[re.Pattern[str], int], ...]:
-    if not _known(language):
-        return ()
-    words = sorted(cldr_language(language).scales.items())
-    return tuple((re.compile(rf"\s*{re.escape(word)}{_ending(word)}", re.IGNORECASE), scale) for word, scale in words)
-
-
-def _ending(word: str) -> str:
-    if len(word) == 1:  # a sign ("30億人"), behind which a text goes on without a blank
-        return ""
-    return rf"\w{{0,{1 if len(word) <= _SHORT else 2}}}(?!\w)"
 
 
 def _says_minus(sentence: str, language: str) -> bool:

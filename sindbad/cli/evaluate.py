@@ -370,8 +370,9 @@ def seal(
 
     def work() -> None:
         from sindbad.evaluation.sets import read_question_set
-        from sindbad.evaluation.sets.writing import write_browsecomp
+        from sindbad.evaluation.sets.writing import check_target, write_browsecomp
 
+        check_target(out, questions)
         found = read_question_set(questions)
         write_browsecomp(out, found.questions, canary)
         typer.echo(f"{len(found.questions)} questions in {out}")

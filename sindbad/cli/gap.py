@@ -15,7 +15,6 @@ from sindbad.cli.train import (  # fmt: skip
     RunDirectory,
     StageName,
     existing,
-    read_questions,
     resolve,
 )
 
@@ -57,6 +56,7 @@ async def _measure(stage: EvaluateStage, tokenizer_dir: Path, questions: Path, r
     import tempfile
 
     from sindbad.evaluation.gap import measure_gap
+    from sindbad.questions.store import load_questions
     from sindbad.tools.environment import Caller, Purpose
     from sindbad.tools.mix import LIVE, SIMULATED
     from sindbad.training.remote import read_services, remote_arms
@@ -68,7 +68,7 @@ async def _measure(stage: EvaluateStage, tokenizer_dir: Path, questions: Path, r
     with tempfile.TemporaryDirectory(prefix="sindbad-gap-") as journals:
         async with opened as arms:
             measured, _, _ = await measure_gap(
-            arms[SIMULATED], arms[LIVE], read_questions(questions)[:count], stage.evaluation,
+            arms[SIMULATED], arms[LIVE], load_questions(questions)[:count], stage.evaluation,
             name=f"{stage.name}-gap", journals=Path(journals),
             deadline_seconds=stage.agent.tool_deadline_seconds,
         )  # fmt: skip

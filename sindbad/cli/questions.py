@@ -205,9 +205,8 @@ def verify(file: QuestionFile, graph: Graph, index: Index = None) -> None:
     from sindbad.questions import verifying
     from sindbad.questions.factory import open_any
     from sindbad.questions.reference import Reference
-    from sindbad.questions.store import load_questions
 
-    questions, opened = load_questions(file), open_any(graph)
+    questions, opened = _some(file), open_any(graph)
     reference = Reference.of_folder(graph) if graph.is_dir() else Reference.of_graph(opened)
     started = time.monotonic()
     try:
@@ -225,6 +224,15 @@ def verify(file: QuestionFile, graph: Graph, index: Index = None) -> None:
     missing = _check_tools(done.known, opened, index) if index is not None else 0
     if not done.ok or missing:
         raise typer.Exit(1)
+
+
+def _some(file: Path) -> list[Question]:
+    """The questions of a file. Raises InvalidInput where there is none."""
+    from sindbad.questions.store import load_questions
+
+    if not (found := load_questions(file)):
+        raise InvalidInput(f"{file} holds no question")
+    return found
 
 
 def _check_tools(questions: list[Question], graph: GraphView, index: Path) -> int:
@@ -261,9 +269,9 @@ def reword(
     from sindbad.questions.factory import open_any
     from sindbad.questions.replies import ReplyBook, policy_identity
     from sindbad.questions.rewording import policy_model, prompt_of, reword_all
-    from sindbad.questions.store import load_questions, save_questions
+    from sindbad.questions.store import save_questions
 
-    questions, opened = load_questions(file), open_any(graph)
+    questions, opened = _some(file), open_any(graph)
     kept = out.with_name(f"{out.name}.replies.jsonl")
 
     async def work() -> Any:

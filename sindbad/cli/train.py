@@ -10,7 +10,6 @@ import typer
 from sindbad.cli.failing import fail
 
 if TYPE_CHECKING:
-    from sindbad.questions.question import Question
     from sindbad.training.recipe import GRPOStage, SFTStage
 
 app = typer.Typer(help="Train a model: supervised, or ReSum-GRPO against running services.", no_args_is_help=True)
@@ -110,24 +109,6 @@ def existing_model(path: Path) -> Path:
     return folder
 
 
-def read_questions(path: Path) -> list[Question]:
-    """Questions of a JSONL file. Raises InvalidInput naming the line."""
-    import json
-
-    from sindbad.errors import InvalidInput
-    from sindbad.questions.question import Question
-
-    found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            found.append(Question.from_record(json.loads(line)))
-        except (ValueError, TypeError, KeyError) as error:
-            raise InvalidInput(f"{path}:{number} is no question: {error!r}") from error
-    return found
-
-
 def _show(step: int, total: int, text: str) -> None:
     typer.echo(f"step {step}/{total}  {text}")
 
@@ -161,6 +142,7 @@ async def _run_grpo(stage: GRPOStage, model_dir: Path, questions: Path, run: Pat
 
     calm_threads(stage.grpo.threads)
     from sindbad.cli.train_questions import question_source
+    from sindbad.questions.store import load_questions
     from sindbad.training.configuration import RunPaths
     from sindbad.training.publish import StorePublisher
     from sindbad.training.remote import read_services, remote_episode
@@ -169,7 +151,7 @@ async def _run_grpo(stage: GRPOStage, model_dir: Path, questions: Path, run: Pat
     from sindbad.training.subject import check_resumable, grpo_subject, settings_digest
     from sindbad.weights import WeightStore
 
-    asked, paths, model = read_questions(questions), RunPaths.under(run, stage.name), load_causal_lm(model_dir)
+    asked, paths, model = load_questions(questions), RunPaths.under(run, stage.name), load_causal_lm(model_dir)
     data = settings_digest({"questions": [one.to_record() for one in asked]})
     check_resumable(paths.checkpoints, grpo_subject(stage.grpo, model, data))  # before a curator writes of them
     publisher = StorePublisher(

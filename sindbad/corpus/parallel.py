@@ -88,7 +88,8 @@ def read_parallel(
     """
     path = root / file.path
     if not path.exists():
-        raise NotFound(f"there is no file {path}; give the folder that holds {file.path}")
+        holder = f"; give the folder that holds {file.path}" if root != Path() else ""
+        raise NotFound(f"there is no file {path}{holder}")
     if training and HELD_OUT in path.name:
         raise InvalidInput(f"{path} is marked {HELD_OUT}: it measures models and must not be trained on")
     if path.is_dir() or exported.holds_pairs(path):

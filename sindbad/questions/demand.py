@@ -8,7 +8,7 @@ every question still passes every check, and what cannot be made is reported as 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, get_args
 
 from sindbad.errors import InvalidInput
@@ -74,5 +74,9 @@ class Demand:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Demand:
-        """Inverse of :meth:`to_record`."""
+        """Inverse of :meth:`to_record`. Raises InvalidInput for keys that no demand has, and one without wants."""
+        if strange := sorted(set(record) - {entry.name for entry in fields(cls)}):
+            raise InvalidInput(f"a demand has no {strange[0]!r}")
+        if "wants" not in record:
+            raise InvalidInput('a demand says what it wants: a list "wants"')
         return cls(tuple(Want(**want) for want in record.get("wants", ())), record.get("share", 0.5))

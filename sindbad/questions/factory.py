@@ -174,7 +174,9 @@ def run(
             other = [question for done in outcome.mergers.values() for made in done.kept for question in made.questions]
             merger = Merger(_wanted(order, split), reach, [*known, *other])
             outcome.mergers[split] = merger
-            outcome.stopped = not _fill(order, split, merger, pool, stop, progress) or outcome.stopped
+            if not _fill(order, split, merger, pool, stop, progress):
+                outcome.stopped = True
+                break
     if {"train", "test"} <= outcome.mergers.keys():
         shared = shared_by(outcome.mergers["train"].kept, outcome.mergers["test"].kept)
         if shared:

@@ -12,6 +12,7 @@ from sindbad import atomic
 from sindbad.errors import Corrupt, InvalidInput
 from sindbad.questions.question import Question
 from sindbad.questions.synthesis import Rejected
+from sindbad.textfiles import open_text
 
 
 def save_questions(path: str | Path, questions: Iterable[Question]) -> None:
@@ -29,17 +30,20 @@ def _save(path: str | Path, records: Iterable[dict[str, Any]]) -> None:
 
 
 def load_questions(path: str | Path) -> list[Question]:
-    """Inverse of :func:`save_questions`. Corrupt if a line is no question."""
+    """Inverse of :func:`save_questions`. Corrupt if a line is no question; else as :func:`open_text` raises."""
     questions = []
-    # Not `splitlines`: a text may hold U+2028 and its like, which end no line of JSONL.
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            questions.append(Question.from_record(json.loads(line)))
-        except (ValueError, TypeError, KeyError) as error:
-            raise Corrupt(f"{path}:{number} is not a question: {error}") from error
+    with open_text(Path(path)) as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                questions.append(_question(line, f"{path}:{number}"))
     return questions
+
+
+def _question(line: str, place: str) -> Question:
+    try:
+        return Question.from_record(json.loads(line))
+    except (ValueError, TypeError, KeyError) as error:
+        raise Corrupt(f"{place} is not a question: {error}") from error
 
 
 def split_worlds(world_ids: Sequence[str], test_share: float, seed: int) -> tuple[list[str], list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,12 @@ DEMAND = Demand((Want("chain", 4, "semantic", 3.0, "retrieval_miss: 9 of 20"), W
 
 def test_a_demand_survives_json() -> None:
     assert Demand.from_record(json.loads(json.dumps(DEMAND.to_record()))) == DEMAND
+
+
+@pytest.mark.parametrize("other", [{}, {"id": "q1", "answer": "Tavel"}, {**DEMAND.to_record(), "shares": 1}])
+def test_another_mapping_is_no_demand(other: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match="a demand"):
+        Demand.from_record(other)
 
 
 def test_half_of_the_quotas_follow_a_demand_of_one_half() -> None:

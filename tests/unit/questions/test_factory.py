@@ -55,9 +55,11 @@ def test_stopped_after_a_batch_it_goes_on_to_the_same_files(
     folder: Path, tmp_path: Path, whole: tuple[Order, dict[str, bytes]]
 ) -> None:
     asked = order(folder, tmp_path / "out")
-    assert run(asked, stop=lambda: True, progress=lambda *_: None).stopped
+    stopped = run(asked, stop=lambda: True, progress=lambda *_: None)
+    assert stopped.stopped
+    assert [*stopped.mergers] == ["train"]  # nothing more is begun
     batches = list((asked.out / "journal").iterdir())
-    assert len(batches) == 2  # one of each split
+    assert len(batches) == 1
     before = {path: path.stat().st_mtime_ns for path in batches}
     assert finished(asked) == whole[1]
     assert {path: path.stat().st_mtime_ns for path in batches} == before

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sindbad.errors import Corrupt, InvalidInput
+from sindbad.errors import Corrupt, InvalidInput, NotFound
 from sindbad.questions import SynthesisReport, check_disjoint, load_questions, save_questions, split_worlds
 from sindbad.questions.mixture import quotas
 from sindbad.questions.store import save_rejected
@@ -38,6 +38,14 @@ def test_a_damaged_line_is_named(report: SynthesisReport, tmp_path: Path) -> Non
         file.write('{"half": ')
     with pytest.raises(Corrupt, match=":3"):
         load_questions(tmp_path / "q.jsonl")
+
+
+def test_a_file_that_is_no_text_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "q.jsonl").write_bytes(b"\xff\xfe{}")
+    with pytest.raises(InvalidInput, match=r"q\.jsonl is no UTF-8 text"):
+        load_questions(tmp_path / "q.jsonl")
+    with pytest.raises(NotFound, match=r"q2\.jsonl"):
+        load_questions(tmp_path / "q2.jsonl")
 
 
 @given(st.integers(0, 60), st.floats(0, 1), st.integers(0, 5))

@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from sindbad.cli.main import app
 from sindbad.errors import Corrupt, InvalidInput, NotFound
 from sindbad.evaluation.sets import ReadOptions, SetFormat, read_question_set
 from sindbad.evaluation.sets.cipher import WRONG_CANARY, seal, unseal
@@ -75,6 +77,22 @@ def test_other_spellings_of_an_answer_are_sealed_and_come_back(tmp_path: Path) -
     assert [one.aliases for one in read_question_set(path).questions] == [("Tavel City", "تافل"), ()]
     alone = write_browsecomp(tmp_path / "alone.csv", [bare], CANARY)  # BrowseComp's own columns where they do
     assert alone.read_text("utf-8").splitlines()[0] == "problem,answer,problem_topic,canary"
+
+
+def test_sealing_replaces_neither_the_question_file_nor_another_one(tmp_path: Path) -> None:
+    save_questions(tmp_path / "q.jsonl", [asked("Which one?", "Tavel")])
+    (tmp_path / "notes.csv").write_text("mine\n")
+    before = (tmp_path / "q.jsonl").read_bytes()
+
+    def seal_into(name: str) -> Any:
+        words = ["evaluate", "seal", str(tmp_path / "q.jsonl"), str(tmp_path / name), "--canary", CANARY]
+        return CliRunner().invoke(app, words)
+
+    assert "is the question file itself" in seal_into("q.jsonl").output
+    assert "is there already and no sealed file" in seal_into("notes.csv").output
+    assert (tmp_path / "q.jsonl").read_bytes() == before
+    assert (tmp_path / "notes.csv").read_text() == "mine\n"
+    assert seal_into("sealed.csv").exit_code == seal_into("sealed.csv").exit_code == 0
 
 
 @pytest.mark.parametrize(

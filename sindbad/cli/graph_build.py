@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -339,8 +339,10 @@ def _tell(result: BuildResult, columns: dict[str, GraphStatistics]) -> None:
     Console(highlight=False).print(shown)
     typer.echo(
         f"{report.searches} searches, {report.visits} visits, {report.no_page} without a page; {report.failures} "
-        f"failed tries, {report.gave_up} given up; {report.open_facts} facts lead to pages that were not read"
+        f"failed tries, {report.gave_up} given up; {_open(report.open_reasons)}"
     )
+    if report.other_type:
+        typer.echo(f"{report.other_type} pages were left out: they give their entity a second type")
     for language, count in report.untold_pages.items():
         typer.echo(
             f"{language}: {count} pages were not looked for: no link between languages on the page, and no folder of "
@@ -351,6 +353,21 @@ def _tell(result: BuildResult, columns: dict[str, GraphStatistics]) -> None:
             f"{report.model_calls} questions to the model, {report.malformed} lines unreadable; refused: "
             f"{_counts(report.refused)}; pages unread: {_counts(report.unread)}"
         )
+
+
+_OPEN: Final = {
+    "unread": "facts lead to pages that were not read",
+    "several": "name what several entities are called",
+    "type": "name something of another type than their relation joins",
+    "itself": "lead back to where they began",
+}
+"""Why facts stay out of a graph; the first is told also where there is none."""
+
+
+def _open(reasons: dict[str, int]) -> str:
+    return ", ".join(
+        f"{reasons.get(key, 0)} {said}" for key, said in _OPEN.items() if key in reasons or key == "unread"
+    )
 
 
 def _counts(counted: dict[str, int]) -> str:

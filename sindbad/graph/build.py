@@ -17,7 +17,7 @@ import asyncio
 import heapq
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
@@ -35,7 +35,7 @@ from sindbad.graph.build_assembly import (
 )
 from sindbad.graph.build_errands import Errands, in_time, together, translations
 from sindbad.graph.build_journal import BuildJournal
-from sindbad.graph.build_names import GrowingShape, Names, distinct_id, entity_id_of, sibling_url
+from sindbad.graph.build_names import GrowingShape, Names, address, entity_id_of, ids_of, sibling_url
 from sindbad.graph.extraction import Extractor, ParserExtractor
 from sindbad.graph.knowledge import KnowledgeGraph
 from sindbad.graph.statistics import annotate
@@ -142,9 +142,14 @@ class BuildReport:
         failures: tries of tool calls that failed in passing; ``gave_up``: calls that did so in every try; ``no_page``:
             calls that were answered by an error, as when there is no such page.
         expanded, closed: nodes read while expanding, and while closing cycles or sweeping.
-        open_facts: facts that name an end that was never read; ``dropped_nodes`` lay in trees.
-        missing_pages: by language, pages of known entities that could not be read; ``untold_pages``: of which neither
-            the page in the first language nor its address tells where they are, so that none was asked for.
+        open_facts: facts and values that are not in the graph, of pages whose entities are; ``open_reasons`` says why:
+            "unread": an end was never read, or was dropped; "several": several entities bear its name and the
+            ontology's types do not tell which is meant; "type": who bears its name is not of the relation's type;
+            "itself": both ends are one entity. ``dropped_nodes`` lay in trees.
+        other_type: pages that were left out because they give their entity another type than its first page does.
+        missing_pages: by language, pages of known entities that could not be read, or were left out;
+            ``untold_pages``: of which neither the page in the first language nor its address tells where they are, so
+            that none was asked for.
         model_calls, malformed, refused, unread: questions to a model, lines of replies that could not be read,
             statements that were refused by reason, pages whose extraction failed by reason.
     """
@@ -157,6 +162,8 @@ class BuildReport:
     expanded: int = 0
     closed: int = 0
     open_facts: int = 0
+    open_reasons: dict[str, int] = field(default_factory=dict)
+    other_type: int = 0
     dropped_nodes: int = 0
     missing_pages: dict[str, int] = field(default_factory=dict)
     untold_pages: dict[str, int] = field(default_factory=dict)
@@ -243,12 +250,13 @@ class _Builder:
         self._errands, self._extractor = errands, extractor
         self._scope, self._budget, self._rng, self._show = scope, budget, rng, on_progress
         self.report = BuildReport()
-        self._names = Names(scope.language)
+        self._names = Names(scope.language, extractor.fits)
         trees = budget.keep_trees or budget.growth is not Growth.DENSE
         self._shape = GrowingShape(self._names, keep_trees=trees)
         self._frontier: dict[str, str] = {}  # name or URL -> the query that led there; insertion order is age
         self._asked: set[str] = set()  # names and URLs that were followed
-        self._pages: dict[str, list[PageReading]] = {}  # entity id -> its pages, the first one leads
+        self._pages: dict[str, list[PageReading]] = {}  # entity id -> its pages, the first one leads; all of one type
+        self._addresses: dict[tuple[str, str], str] = {}  # -> the entity whose page is there
         self._searched: set[str] = set()
         self._mentions: dict[str, int] = {}
         self._most_mentioned: list[tuple[int, str]] = []  # heap of (-mentions, name); stale entries are skipped
@@ -429,12 +437,17 @@ class _Builder:
 
     def _take_page(self, page: PageReading) -> bool:
         """True if its entity is new. A second page of a known one adds what it states."""
-        page = self._identified(page)
+        identified = self._identified(page)
+        if identified is None:
+            self.report.other_type += 1
+            return False
+        page = identified
         known = self._pages.setdefault(page.entity_id, [])
         if any(page.url == other.url for other in known):
             return False
         known.append(page)
-        self._names.add(page.entity_id, page.names)
+        self._addresses.setdefault(address(page.url), page.entity_id)
+        self._names.add(page.entity_id, page.names, page.main.entity_type)
         self._shape.add(page.entity_id, page.names, page.facts)
         self._asked.update((page.main.name, page.url))
         for name in page.mentioned:
@@ -445,15 +458,17 @@ class _Builder:
                 self._frontier[name] = self._frontier.pop(name, name)
         return len(known) == 1
 
-    def _identified(self, page: PageReading) -> PageReading:
-        """Pages of one name and type are one entity's; of one slug but other names, they are not."""
-        meant = self._names.find(page.main.name)
-        if meant is not None and self._pages[meant][0].main.entity_type == page.main.entity_type:
-            return _as(page, meant)
-        other = self._pages.get(page.entity_id)
-        if other is not None and all(page.url != one.url for one in other):
-            return _as(page, distinct_id(page.url))
-        return page
+    def _identified(self, page: PageReading) -> PageReading | None:
+        """Pages at one address are one entity's, and pages of one name and type; all others are apart, however alike
+        their addresses end. None for a page that gives its entity a second type."""
+        there = self._addresses.get(address(page.url))
+        known = there or self._names.namesake(page.main.name, page.main.entity_type)
+        if known is None:
+            return _as(page, next(free for free in ids_of(page.url) if free not in self._pages))
+        return _as(page, known) if self._agrees(page, known) else None
+
+    def _agrees(self, page: PageReading, entity_id: str) -> bool:
+        return page.main.entity_type == self._pages[entity_id][0].main.entity_type
 
     async def _find(self, handle: str, query: str) -> PageReading | None:
         """The page of a name or URL; by search, the first that is about the name, else the first that can be read."""
@@ -481,16 +496,20 @@ class _Builder:
         """Growth is over. Facts between read entities become edges; of a dense graph, components without a cycle go."""
         self.report.stopped = (Stopped.TARGET if self._done() else self._limit() or Stopped.EXHAUSTED).value
         pages = [page for known in self._pages.values() for page in known]
-        whole, self.report.open_facts = assemble(self._scope.corpus, pages, self._pages)
+        whole = self._graph_of(pages, self._pages)
         if self._budget.growth is Growth.TREE:
             return discovery_tree(whole, self.order)
         if self._budget.growth is Growth.EXPANDED or self._budget.keep_trees:
             return whole
         kept = in_cycles(whole)
         self.report.dropped_nodes = len(whole) - len(kept)
-        if self.report.dropped_nodes:
-            whole, self.report.open_facts = assemble(self._scope.corpus, pages, kept)
-        return whole
+        return self._graph_of(pages, kept) if self.report.dropped_nodes else whole
+
+    def _graph_of(self, pages: Sequence[PageReading], kept: Iterable[str]) -> KnowledgeGraph:
+        graph, opened = assemble(self._scope.corpus, pages, self._names, kept)
+        self.report.open_facts = opened.total()
+        self.report.open_reasons = {reason.value: opened[reason] for reason in sorted(opened)}
+        return graph
 
     async def read_language(self, graph: KnowledgeGraph, language: str) -> None:
         """Visit every entity's page in another language: its name there, and the sentences of facts already known."""
@@ -504,7 +523,7 @@ class _Builder:
         pages = {page.entity_id: page for page in found if page is not None}
         if len(pages) < len(found):
             self.report.missing_pages[language] = len(found) - len(pages)
-        merge_language(graph, pages)
+        merge_language(graph, pages, Names(language, self._extractor.fits))
 
     def _sibling(self, entity_id: str, language: str) -> str | None:
         known = self._pages[entity_id][0]
@@ -513,7 +532,10 @@ class _Builder:
     async def _read_sibling(
         self, entity_id: str, url: str, language: str, gate: asyncio.Semaphore
     ) -> PageReading | None:
-        """The page, if it is about an entity of the same type, and of the same id unless a page said that it is."""
+        """The page, if it is about an entity of the same type, and stands where it was looked for or a page told of it.
+
+        An address that leads elsewhere may lead to another entity's page, though both end alike.
+        """
         known = self._pages[entity_id][0]
         scope = Scope(self._scope.corpus, language, self._scope.trace_id)
         async with gate:
@@ -521,9 +543,11 @@ class _Builder:
                 return None
             page = await self._read(url, known.query, scope)
         told = url in known.translations.values()
-        same = page is not None and (told or page.entity_id == entity_id_of(known.url))
-        agrees = page is not None and page.main.entity_type == known.main.entity_type
-        return _as(page, entity_id) if page is not None and same and agrees else None
+        if page is None or not (told or address(page.url)[1] == address(url)[1]):
+            return None
+        agrees = self._agrees(page, entity_id)
+        self.report.other_type += not agrees
+        return _as(page, entity_id) if agrees else None
 
     # --- telling --------------------------------------------------------------------------------------------------
 

@@ -1,16 +1,18 @@
 """From pages as read to a graph: entities, edges and attributes with their sources, names resolved.
 
-Pure. A fact becomes an edge where both its names mean entities whose pages were read; others are counted as open.
+Pure. A fact becomes an edge where both its names mean entities whose pages were read; others are counted as open, by
+reason. What a name means depends on all pages that were read, also on those whose entities the graph does not keep.
 For comparison there is the tree that keeps of every entity only the fact through which it was first reached, as graphs
 grow that never look back.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sindbad.graph.build_names import Names
+from sindbad.graph.build_names import Names, Open
 from sindbad.graph.extraction import Extraction, ReadAttribute, ReadEntity
 from sindbad.graph.knowledge import Attribute, Edge, Entity, KnowledgeGraph, RelationInfo, Source
 from sindbad.graph.reading import ReadFact
@@ -56,22 +58,22 @@ class PageReading:
         return Source(self.query, self.url, sentence, self.language)
 
 
-def assemble(corpus: str, pages: Sequence[PageReading], kept: Iterable[str]) -> tuple[KnowledgeGraph, int]:
-    """The graph of the entities ``kept``, and how many facts named an end that is not among them."""
-    wanted = set(kept)
-    chosen = sorted((page for page in pages if page.entity_id in wanted), key=lambda page: (page.entity_id, page.url))
-    graph, names = KnowledgeGraph(corpus), names_of(chosen)
-    for page in chosen:
-        graph.add_entity(entity_of(page))
-    return graph, sum(add_facts(graph, page, names) for page in chosen)
+def assemble(
+    corpus: str, pages: Sequence[PageReading], names: Names, kept: Iterable[str]
+) -> tuple[KnowledgeGraph, Counter[Open]]:
+    """The graph of the entities ``kept``, and how many facts of their pages became no edge, by reason.
 
-
-def names_of(pages: Sequence[PageReading]) -> Names:
-    """A resolver for pages of one language."""
-    names = Names(pages[0].language if pages else "")
-    for page in pages:
-        names.add(page.entity_id, page.names)
-    return names
+    ``names`` are those of all ``pages``.
+    """
+    graph, wanted, opened = KnowledgeGraph(corpus), set(kept), Counter[Open]()
+    ordered = sorted(pages, key=lambda page: (page.entity_id, page.url))
+    for page in ordered:
+        if page.entity_id in wanted:
+            graph.add_entity(entity_of(page))
+    for page in ordered:
+        counted = add_facts(graph, page, names)
+        opened.update(counted if page.entity_id in wanted else {})
+    return graph, opened
 
 
 def entity_of(page: PageReading) -> Entity:
@@ -83,23 +85,29 @@ def entity_of(page: PageReading) -> Entity:
     return Entity(page.entity_id, main.entity_type, {language: main.name}, aliases, (source,), features)
 
 
-def add_facts(graph: KnowledgeGraph, page: PageReading, names: Names, *, new: bool = True) -> int:
-    """Add what a page states; returns how many facts could not be placed.
+def add_facts(graph: KnowledgeGraph, page: PageReading, names: Names, *, new: bool = True) -> Counter[Open]:
+    """Add what a page states between entities of the graph; returns what could not be placed, values included.
 
     ``new=False`` only adds sources to what is known: another language confirms, and adds nothing.
     """
-    open_facts = 0
+    opened = Counter[Open]()
     for fact in page.facts:
-        subject, object_ = names.find(fact.subject), names.find(fact.object)
-        if subject is None or object_ is None or subject == object_:
-            open_facts += 1
-        elif new or graph.has(subject, fact.relation, object_):
-            graph.add_edge(Edge(subject, fact.relation, object_, (page.source(fact.sentence),)))
+        ends = names.place(fact, page.entity_id, page.names)
+        if isinstance(ends, Open):
+            opened[ends] += 1
+        elif not all(end in graph for end in ends):
+            opened[Open.UNREAD] += 1
+        elif new or graph.has(ends[0], fact.relation, ends[1]):
+            graph.add_edge(Edge(ends[0], fact.relation, ends[1], (page.source(fact.sentence),)))
     for stated in page.attributes:
-        entity_id = names.find(stated.entity)
-        if entity_id is not None:
-            _add_attribute(graph, entity_id, stated, page, new)
-    return open_facts
+        holder = names.holder(stated.entity, page.entity_id, page.names)
+        if isinstance(holder, Open):
+            opened[holder] += 1
+        elif holder in graph:
+            _add_attribute(graph, holder, stated, page, new)
+        else:
+            opened[Open.UNREAD] += 1
+    return opened
 
 
 def _add_attribute(graph: KnowledgeGraph, entity_id: str, stated: ReadAttribute, page: PageReading, new: bool) -> None:
@@ -137,11 +145,12 @@ def word_relations(graph: KnowledgeGraph, worded: Worded) -> None:
             graph.set_relation_info(info)
 
 
-def merge_language(graph: KnowledgeGraph, pages: Mapping[str, PageReading]) -> None:
-    """Names, introductions and confirming sentences from another language's pages, by entity."""
+def merge_language(graph: KnowledgeGraph, pages: Mapping[str, PageReading], names: Names) -> None:
+    """Names, introductions and confirming sentences from another language's pages, by entity. ``names``: so far none,
+    in that language."""
     chosen = [pages[key] for key in sorted(pages)]
     for page in chosen:
         graph.add_entity(entity_of(page))
-    names = names_of(chosen)
+        names.add(page.entity_id, page.names, page.main.entity_type)
     for page in chosen:
         add_facts(graph, page, names, new=False)

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from sindbad.graph.knowledge import AttributeKind, RelationInfo
+from sindbad.graph.ontology import encyclopedia
 from sindbad.graph.reading import IS_A, ReadFact, TemplateReader
 from sindbad.languages import get_pack
 
@@ -101,6 +102,10 @@ class Extractor(Protocol):
         """Searches that find pages which mention ``name`` as the object of a fact."""
         ...
 
+    def fits(self, relation: str, subject_type: str, object_type: str) -> bool:
+        """Whether the relation may join ends of these types as far as the extractor knows; "" stands for any type."""
+        ...
+
     def relation_info(self, relation: str) -> RelationInfo | None:
         """How a relation is worded, for graphs that do not know; None where the extractor does not know either."""
         ...
@@ -130,6 +135,10 @@ class ParserExtractor:
     def inverse_queries(self, name: str, entity_type: str, language: str) -> list[str]:
         """One query a relation whose range is ``entity_type``, worded as pages word it."""
         return self._readers[language].inverse_queries(name, entity_type)
+
+    def fits(self, relation: str, subject_type: str, object_type: str) -> bool:
+        """As the synthetic encyclopedia has it, whose relations these are."""
+        return encyclopedia().fits(relation, subject_type, object_type)
 
     def relation_info(self, relation: str) -> RelationInfo | None:
         """Graphs know the language packs' wording themselves."""

@@ -147,6 +147,10 @@ class ModelExtractor:
         """As the ontology words them."""
         return self._ontology.inverse_queries(name, entity_type, language)
 
+    def fits(self, relation: str, subject_type: str, object_type: str) -> bool:
+        """As the ontology has it."""
+        return self._ontology.fits(relation, subject_type, object_type)
+
     def relation_info(self, relation: str) -> RelationInfo | None:
         """As the ontology words it; None for relations that graphs know from the language packs."""
         return None if packed_relation(relation) else self._ontology.relation_info(relation)

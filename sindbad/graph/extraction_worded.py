@@ -98,6 +98,10 @@ class WordedParser:
         """As the ontology words them."""
         return self._ontology.inverse_queries(name, entity_type, language)
 
+    def fits(self, relation: str, subject_type: str, object_type: str) -> bool:
+        """As the ontology has it."""
+        return self._ontology.fits(relation, subject_type, object_type)
+
     def relation_info(self, relation: str) -> RelationInfo | None:
         """As the ontology words it."""
         return self._ontology.relation_info(relation)

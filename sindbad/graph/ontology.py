@@ -91,12 +91,12 @@ class Ontology(_Part):
         return relation in self.relations or (self.open and bool(_NAME.fullmatch(relation)))
 
     def fits(self, relation: str, subject_type: str, object_type: str) -> bool:
-        """Whether ends of these types may be joined by it; a type that is not known ("") fits."""
+        """Whether ends of these types may be joined by it; a type that is not known ("", or none of ours) fits."""
         known = self.relations.get(relation)
         if known is None or not self.strict:
             return True
         ends = ((known.subject, subject_type), (known.object, object_type))
-        return all(not wanted or not given or wanted == given for wanted, given in ends)
+        return all(not wanted or wanted == given or given not in self.types for wanted, given in ends)
 
     def phrase(self, relation: str, language: str) -> str:
         """Its words; the id's own where nobody said."""

@@ -14,6 +14,7 @@ from sindbad.errors import InvalidInput, SindbadError
 from sindbad.graph.store import load_graph
 from sindbad.languages import LANGUAGES
 from sindbad.retrieval import index
+from sindbad.retrieval.page import Page
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +97,32 @@ def test_seeds_that_are_no_text_are_one_sentence(folder: Path, tmp_path: Path) -
     assert done.exit_code == 1
     assert isinstance(done.exception, InvalidInput), done.output
     assert "not UTF-8" in done.exception.message
+
+
+def test_namesakes_under_addresses_that_end_alike_are_told_apart_and_what_stays_open_is_told(tmp_path: Path) -> None:
+    texts = {
+        "tavel": "Tavel is a city. Tavel lies in Nofir. Tavel is twinned with Nofir. Tavel is run by Marota.",
+        "nofir": "Nofir is a country. Nofir has its capital at Tavel. Nofir shares a border with Tavel.",
+        "nofir-company": "Nofir is a company. Nofir has its seat in Tavel. Nofir was founded by Marota.",
+        "marota": "Marota is a person. Marota was born in Tavel. Marota works for Nofir.",
+    }
+    urls = {name: f"https://t.example/en/{name}/overview" for name in texts}
+    titles = {name: text.split(" ", 1)[0] for name, text in texts.items()}
+    index.build([Page(urls[name], titles[name], text, "en", "t") for name, text in texts.items()], tmp_path / "index")
+    (tmp_path / "seeds.txt").write_text("\n".join(urls.values()), "utf-8")
+    options = ("--corpus", "t", "--index", str(tmp_path / "index"), "--no-baseline")
+    done = build(tmp_path, tmp_path / "g", *options)
+    assert done.exit_code == 0, done.output
+    graph = load_graph(tmp_path / "g")
+    page = {one.entity_id: one.sources[0].url.split("/")[-2] for one in graph.entities}
+    assert {(page[edge.subject], edge.relation, page[edge.object]) for edge in graph.edges} == {
+        ("tavel", "located_in", "nofir"),
+        ("tavel", "mayor", "marota"),
+        ("nofir", "capital", "tavel"),
+        ("nofir-company", "based_in", "tavel"),
+        ("nofir-company", "founder", "marota"),
+        ("marota", "born_in", "tavel"),
+        ("marota", "works_for", "nofir-company"),
+    }
+    told = "0 facts lead to pages that were not read, 2 name something of another type than their relation joins"
+    assert told in done.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from sindbad.errors import InvalidInput
 from sindbad.graph.build import BuildBudget, BuildProgress, BuildResult, Growth, build_graph
 from sindbad.graph.build_assembly import PageReading, assemble, in_cycles
 from sindbad.graph.build_journal import BuildJournal
-from sindbad.graph.build_names import GrowingShape, Names, entity_id_of, sibling_url
+from sindbad.graph.build_names import Fits, GrowingShape, Names, Open, entity_id_of, sibling_url
 from sindbad.graph.build_report import compare, growing_only, table, to_record
 from sindbad.graph.extraction import Extraction, ReadEntity
+from sindbad.graph.ontology import encyclopedia
 from sindbad.graph.reading import ReadFact
 from sindbad.graph.statistics import components, describe, skeleton, tree_baseline
 from sindbad.retrieval.page import Hit
@@ -257,6 +259,13 @@ def page(url: str, name: str, kind: str, *objects: str, aliases: tuple[str, ...]
     return PageReading.of(entity_id_of(url), main, url, "a query", "en", Extraction((main,), facts), 100)
 
 
+def names_of(pages: Sequence[PageReading], fits: Fits) -> Names:
+    names = Names("en", fits)
+    for one in pages:
+        names.add(one.entity_id, one.names, one.main.entity_type)
+    return names
+
+
 def test_names_mean_entities_by_alias_and_spelling_unless_two_are_meant() -> None:
     names = Names("ar")
     names.add("cairo", ["القاهرة"])
@@ -277,9 +286,9 @@ def test_facts_are_placed_by_alias_and_open_ones_are_counted() -> None:
         page("https://x.example/en/wales", "Wales", "country", "the UK"),
         page("https://x.example/en/kent", "Kent", "county", "great britain"),
     ]
-    graph, open_facts = assemble("c", pages, [one.entity_id for one in pages])
+    graph, opened = assemble("c", pages, names_of(pages, encyclopedia().fits), [one.entity_id for one in pages])
     assert {edge.triple for edge in graph.edges} == {("wales", "part_of", "uk"), ("kent", "part_of", "uk")}
-    assert open_facts == 1
+    assert opened == {Open.UNREAD: 1}
     assert graph.entity("uk").aliases == {"en": ("UK", "Great Britain")}
 
 
@@ -292,8 +301,8 @@ def test_the_shape_of_a_growing_graph_is_that_of_the_graph() -> None:
     whole, cyclic = GrowingShape(names), GrowingShape(names, keep_trees=False)
     for one in pages:
         known.append(one)
-        names.add(one.entity_id, one.names)
-        graph, _ = assemble("c", known, [two.entity_id for two in known])
+        names.add(one.entity_id, one.names, one.main.entity_type)
+        graph, _ = assemble("c", known, names, [two.entity_id for two in known])
         for shape, kept in ((whole, None), (cyclic, in_cycles(graph))):
             shape.add(one.entity_id, one.names, one.facts)
             figures = describe(graph, kept)

@@ -69,6 +69,9 @@ class CountingExtractor:
     def inverse_queries(self, name: str, entity_type: str, language: str) -> list[str]:
         return self._parser.inverse_queries(name, entity_type, language)
 
+    def fits(self, relation: str, subject_type: str, object_type: str) -> bool:
+        return self._parser.fits(relation, subject_type, object_type)
+
     def relation_info(self, relation: str) -> RelationInfo | None:
         return None
 

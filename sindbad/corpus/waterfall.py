@@ -1,8 +1,9 @@
 """The waterfall of a job, from its ledger alone: what each step took, with examples; what other thresholds would have
 kept; how the filters agree.
 
-A row counts once, under the first reason; "alone" says how many a filter refuses whatever the others say. Threshold
-curves re-judge the recorded scores: nothing is translated again to see them.
+A row counts once, under the first reason; "alone" says how many a filter refuses whatever the others say. What the
+translator itself rejected has no scores, so a rejection that bears a filter's name is a step of its own, and no step
+took more than it refuses alone. Threshold curves re-judge the recorded scores: nothing is translated again to see them.
 """
 
 from __future__ import annotations
@@ -28,10 +29,14 @@ SELECT key, u.s.name AS name, u.s.value AS value, u.s.reason <> '' AS refuses, u
 FROM final, unnest(filters) AS u(s)
 """
 _STEPS = """
-SELECT v.reason AS reason, any_value(v.stage) AS stage, count(*) AS n FROM rows r JOIN verdicts v USING (key)
-WHERE NOT v.accepted AND r.row NOT IN (SELECT row FROM attempts WHERE stage = 'plan' AND judging = ?) GROUP BY 1
+SELECT v.reason AS reason, v.stage AS stage, count(*) AS n FROM rows r JOIN verdicts v USING (key)
+WHERE NOT v.accepted AND r.row NOT IN (SELECT row FROM attempts WHERE stage = 'plan' AND judging = ?) GROUP BY 1, 2
 """
-_ALONE = "SELECT name, count(*) FILTER (refuses) AS n FROM scored GROUP BY 1"
+_ALONE = """
+SELECT s.name AS name, count(*) AS n FROM scored s JOIN rows r USING (key)
+WHERE s.refuses AND r.row NOT IN (SELECT row FROM attempts WHERE stage = 'plan' AND judging = ?) GROUP BY 1
+"""
+_REFUSED = "SELECT name, count(*) FILTER (refuses) AS n FROM scored GROUP BY 1"
 _QUANTILES = f"""
 SELECT name, quantile_cont(value, {[round(i / (CURVE_POINTS - 1), 4) for i in range(CURVE_POINTS)]}) AS points,
        any_value(low) AS low, any_value(high) AS high, count(*) AS n FROM scored
@@ -43,7 +48,9 @@ WHERE a.refuses AND b.refuses AND a.name < b.name GROUP BY 1, 2 ORDER BY 3 DESC,
 """
 _EXAMPLES = """
 SELECT record_id, key, detail, [m.content for m in before] AS before, [m.content for m in messages] AS after
-FROM final WHERE key IN (SELECT key FROM verdicts WHERE reason = ? AND NOT accepted ORDER BY key LIMIT ?) ORDER BY key
+FROM final WHERE key IN (
+  SELECT key FROM verdicts WHERE reason = ? AND stage = ? AND NOT accepted ORDER BY key LIMIT ?
+) ORDER BY key
 """
 _DROPPED = """
 SELECT a.reason AS reason, count(*) AS n, any_value(a.record_id) AS record_id, any_value(a.detail) AS detail
@@ -120,7 +127,8 @@ def measure(job: Job, *, examples: int = 3) -> Waterfall:
         rows = int(ledger.rows("SELECT count(*) AS n FROM rows")[0]["n"])
         ledger.keep("verdicts", _VERDICTS)
         ledger.keep("scored", _SCORES)
-        alone = {row["name"]: int(row["n"]) for row in ledger.rows(_ALONE)}
+        alone = {row["name"]: int(row["n"]) for row in ledger.rows(_ALONE, (plan,))}
+        refused = {row["name"]: int(row["n"]) for row in ledger.rows(_REFUSED)}
         steps = list(_steps(ledger, plan, rows, alone, examples))
         (paid,) = ledger.rows(
             """SELECT count(*) AS attempts, coalesce(sum(generations), 0)::BIGINT AS generations,
@@ -130,7 +138,7 @@ def measure(job: Job, *, examples: int = 3) -> Waterfall:
         curves = tuple(curve for row in ledger.rows(_QUANTILES) for curve in _curves(ledger, row))
         agreement = tuple(
             Agreement(row["one"], row["other"], int(row["both"]),
-                      int(row["both"]) / max(1, alone[row["one"]] + alone[row["other"]] - int(row["both"])))
+                      int(row["both"]) / max(1, refused[row["one"]] + refused[row["other"]] - int(row["both"])))
             for row in ledger.rows(_AGREE)
         )  # fmt: skip
     identity = spec.identity
@@ -154,9 +162,10 @@ def _steps(ledger: Ledger, plan: str, rows: int, alone: dict[str, int], examples
     found.sort(key=lambda row: (_ORDER[row["stage"]], places.get(row["reason"], 99), row["reason"]))
     for row in found:
         left -= int(row["n"])
-        reason = row["reason"]
-        yield Step(reason, row["stage"], int(row["n"]), alone.get(reason, int(row["n"])), left,
-                   tuple(_examples(ledger, reason, examples)))  # fmt: skip
+        reason, stage, took = row["reason"], row["stage"], int(row["n"])
+        name = f"{reason} (translator)" if stage == "translate" and reason in places else reason
+        refuses = alone.get(reason, took) if stage == "filter" else took
+        yield Step(name, stage, took, refuses, left, tuple(_examples(ledger, reason, stage, examples)))
     (waiting,) = ledger.rows(
         "SELECT count(*) AS n FROM rows WHERE key NOT IN (SELECT key FROM verdicts) AND row NOT IN "
         "(SELECT row FROM attempts WHERE stage = 'plan' AND judging = ?)", (plan,)
@@ -165,8 +174,8 @@ def _steps(ledger: Ledger, plan: str, rows: int, alone: dict[str, int], examples
         yield Step("not attempted yet", "", int(waiting["n"]), int(waiting["n"]), left - int(waiting["n"]))
 
 
-def _examples(ledger: Ledger, reason: str, count: int) -> Iterator[Example]:
-    for row in ledger.rows(_EXAMPLES, (reason, count)):
+def _examples(ledger: Ledger, reason: str, stage: str, count: int) -> Iterator[Example]:
+    for row in ledger.rows(_EXAMPLES, (reason, stage, count)):
         before, after = row["before"] or [], row["after"] or []
         pairs = list(zip(before, after, strict=False)) if after else [(before[0] if before else "", "")]
         changed = max(pairs, key=lambda pair: len(pair[0]), default=("", ""))

@@ -14,8 +14,10 @@ from sindbad.corpus.job import local_store
 from sindbad.corpus.licences import obligations
 from sindbad.corpus.records import InstructionRecord, instruction
 from sindbad.corpus.translate import planned, translate_corpus
+from sindbad.corpus.translators import Outcome
 from sindbad.corpus.waterfall import markdown, measure, page, write
 from sindbad.errors import InvalidInput
+from sindbad.translation.glossary import Glossary
 from tests.unit.corpus.jobs import FAST, Perfect, job, records
 
 
@@ -93,6 +95,31 @@ async def test_the_waterfall_adds_up_and_shows_arabic_from_right_to_left(tmp_pat
     assert "| untranslated | 1 |" in markdown(found)
     write(found, tmp_path / "report")
     assert (tmp_path / "report" / "waterfall.html").stat().st_size > 2000
+
+
+class Numberless(Perfect):
+    """Rejects every second record as the light translator does, and loses the number in the others."""
+
+    async def translate(self, record: InstructionRecord, glossary: Glossary | None, seed: int) -> Outcome:
+        """See RecordTranslator."""
+        if int(record.provenance.source_id) % 2:
+            return Outcome((), reason="numbers")
+        return await super().translate(record, glossary, seed)
+
+
+async def test_a_translators_rejection_and_a_filter_of_the_same_name_are_two_steps(tmp_path: Path) -> None:
+    one = job(local_store(tmp_path / "job"))
+    rows = records(7)
+    rows.append(replace(rows[0], record_id="the same text again"))  # counts as a row wherever its twin does
+    await translate_corpus(one, rows, Numberless(lambda text: text + " 77"), settings=FAST)
+    found = measure(one)
+    told = {step.name: (step.stage, step.rows, step.alone, step.left) for step in found.steps}
+    assert told == {"numbers (translator)": ("translate", 3, 3, 5), "numbers": ("filter", 5, 5, 0)}
+    shown = {step.name: {example.record_id for example in step.examples} for step in found.steps}
+    odd = {record.record_id for record in rows if int(record.provenance.source_id) % 2}
+    assert shown["numbers (translator)"] == odd
+    assert len(shown["numbers"]) == 3
+    assert not shown["numbers"] & odd
 
 
 async def test_why_says_the_last_word_first_and_shows_both_texts(tmp_path: Path) -> None:

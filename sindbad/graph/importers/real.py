@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any, Final
 
 from sindbad.graph.importers import arabic
-from sindbad.graph.importers.crosswalk import Crosswalk, slug
+from sindbad.graph.importers.country_names import aliases, english_name, other_names
+from sindbad.graph.importers.crosswalk import Crosswalk, iso3, slug
 from sindbad.graph.importers.facts import Fact, Link, Node, Part, Unusable, Value
 from sindbad.graph.importers.rows import Record, find, identities, jsonl, tsv
 from sindbad.graph.importers.tables import REAL
@@ -18,6 +19,7 @@ from sindbad.graph.store_format import Licence
 _HAND: Final = Licence(
     source="Arabic names and phrases of sindbad.graph.importers", licence="Apache-2.0", note="written by hand"
 )
+CLDR: Final = Licence(source="Unicode CLDR (Arabic names of countries)", licence="Unicode-3.0")
 
 
 class RealImporter(ABC):
@@ -66,6 +68,7 @@ class Countries(RealImporter):
     licences = (
         Licence(source="mledoze/countries", licence="ODbL 1.0", share_alike=True),
         Licence(source="dr5hn/countries-states-cities-database", licence="ODbL 1.0", share_alike=True),
+        CLDR,
         _HAND,
     )
 
@@ -73,25 +76,40 @@ class Countries(RealImporter):
         return [("countries", self._countries), ("figures", self._figures), ("subdivisions", self._subdivisions)]
 
     def _countries(self) -> Iterator[Fact]:
-        for row in jsonl(self.path(0), "cca3", "name"):
+        rows = list(jsonl(self.path(0), "cca3", "name"))
+        told = [row for row in rows if not isinstance(row, Unusable)]
+        borders = {(iso3(row["cca3"]), iso3(code)) for row in told for code in row.get("borders") or ()}
+        for row in rows:
             if isinstance(row, Unusable):
                 yield row
                 continue
-            own = self.walk.country(row["cca3"])
-            names = {"en": row["name"], "ar": row.get("name_ar") or ""}
-            official = {"en": [row.get("official", ""), row["cca3"]], "ar": [row.get("official_ar", "")]}
-            features = {"iso3": row["cca3"], "landlocked": str(bool(row.get("landlocked"))).lower()}
-            yield Node(own, "country", names, official, features, {"en": row["cca3"], "ar": row["cca3"]})
-            yield from self._links(own, row)
+            code = iso3(row["cca3"])
+            own = self.walk.country(code)
+            names = {"en": english_name(code, row["name"]), "ar": self.walk.arabic(own)}
+            other = {
+                "en": aliases(row["name"], row.get("official", ""), code),
+                "ar": aliases(row.get("name_ar", ""), row.get("official_ar", ""), *other_names(row.get("cca2", ""))),
+            }
+            features = {"iso3": code, "landlocked": str(bool(row.get("landlocked"))).lower()}
+            yield Node(own, "country", names, other, features, {"en": code, "ar": code})
+            yield from self._borders(own, code, borders, row)
+            yield from self._links(own, row, names)
             if isinstance(row.get("area"), int | float) and row["area"] > 0:
                 yield Value(own, "area", row["area"], "km²")
 
-    def _links(self, own: str, row: Record) -> Iterator[Fact]:
-        for code in row.get("borders") or ():
-            yield Link(own, "borders", self.walk.country(code))
+    def _borders(self, own: str, code: str, borders: Set[tuple[str, str]], row: Record) -> Iterator[Fact]:
+        """Every border stands in the rows of both its countries; one that does not is a slip."""
+        for there in map(iso3, row.get("borders") or ()):
+            if (there, code) in borders:
+                yield Link(own, "borders", self.walk.country(there))
+            else:
+                yield Unusable("a border that only one of the two countries has", f"{code} {there}")
+
+    def _links(self, own: str, row: Record, names: Mapping[str, str]) -> Iterator[Fact]:
+        """``names`` of the country tell capitals of one name apart."""
         for name in row.get("capital") or ():
             city = self.walk.city(name, own)
-            yield Node(city, "city", {"en": name, "ar": arabic.CAPITALS.get(name, "")}, distinct=_both(row))
+            yield Node(city, "city", {"en": name, "ar": arabic.CAPITALS.get(name, "")}, distinct=names)
             yield Link(own, "capital", city)
             yield Link(city, "city_in", own)
         for code, currency in (row.get("currencies") or {}).items():
@@ -109,7 +127,8 @@ class Countries(RealImporter):
                 yield row
                 continue
             own = self.walk.country(row["iso3"])
-            yield Node(own, "country", {"en": row["name"], "ar": row.get("name_ar") or ""})
+            names = {"en": english_name(iso3(row["iso3"]), row["name"]), "ar": self.walk.arabic(own)}
+            yield Node(own, "country", names)
             if row.get("population"):
                 yield Value(own, "population", int(row["population"]))
             for name in ("latitude", "longitude"):
@@ -118,7 +137,7 @@ class Countries(RealImporter):
                     yield Value(own, name, float(value), "°")
 
     def _subdivisions(self) -> Iterator[Fact]:
-        codes = {row["iso2"]: row["iso3"] for row in jsonl(self.path(1)) if not isinstance(row, Unusable)}
+        codes = {row["iso2"]: iso3(row["iso3"]) for row in jsonl(self.path(1)) if not isinstance(row, Unusable)}
         for row in tsv(self.path(2)):
             if isinstance(row, Unusable):
                 yield row
@@ -150,11 +169,6 @@ _ARABIC: Final = frozenset(
 """Countries whose subdivisions' native names are Arabic."""
 
 
-def _both(row: Record) -> dict[str, str]:
-    """What tells places of one name apart: their country."""
-    return {"en": row["name"], "ar": row.get("name_ar") or row["name"]}
-
-
 def _regions(own: str, region: str, subregion: str) -> Iterator[Fact]:
     for name, kind in ((region, "continent"), (subregion, "region")):
         if name:
@@ -171,7 +185,7 @@ class Nobel(RealImporter):
 
     kind = "nobel"
     files = (("nobel", "laureates.jsonl.gz"),)
-    licences = (Licence(source="api.nobelprize.org (saberhosneydev/nobel_react)", licence="CC0"), _HAND)
+    licences = (Licence(source="api.nobelprize.org (saberhosneydev/nobel_react)", licence="CC0"), CLDR, _HAND)
 
     def parts(self) -> list[Part]:
         return [("laureates", self._laureates)]
@@ -222,7 +236,7 @@ class Nobel(RealImporter):
             return
         country, city = place.get("country_qid") or "", place.get("city_now") or ""
         if country and place.get("country_now"):
-            names = {"en": place["country_now"], "ar": self.walk.country_names.get(country, "")}
+            names = {"en": place["country_now"], "ar": self.walk.arabic(country)}
             yield Node(country, "country", names)
         if city:
             there = place.get("city_qid") or slug("city", city, country)

@@ -16,7 +16,7 @@ from sindbad.errors import Corrupt, InvalidInput, NotFound, Unavailable
 from sindbad.graph.importers import assemble
 from sindbad.graph.importers.assemble import PAGES, import_graph
 from sindbad.graph.importers.compose import Composer, Outgoing, Subject
-from sindbad.graph.importers.encyclopedias import REAL_IMPORTERS, coarse_type
+from sindbad.graph.importers.encyclopedias import REAL_IMPORTERS
 from sindbad.graph.importers.facts import Fact, Link, Node, Part, Unusable, Value
 from sindbad.graph.importers.staging import Row, Sorted, Staging
 from sindbad.graph.importers.tables import REAL
@@ -396,43 +396,3 @@ def test_real_data_becomes_a_graph_and_an_encyclopedia(tmp_path: Path, kind: str
     assert manifest.licences
     graph = open_graph(tmp_path / "g", verify=True)
     check_provenance(graph, pages_of(tmp_path / "g"))
-
-
-def test_countries_have_borders_capitals_and_arabic_names(tmp_path: Path) -> None:
-    import_graph(REAL_IMPORTERS["countries"](shared("data")), tmp_path / "g", pages=False)
-    graph = open_graph(tmp_path / "g")
-    jordan = next(entity for entity in graph.entities if entity.names.get("en") == "Jordan")
-    assert jordan.names["ar"] == "الأردن"
-    around = {graph.entity(one).names["en"] for one in graph.objects(jordan.entity_id, "borders")}
-    assert around == {"Iraq", "Israel", "Palestine", "Saudi Arabia", "Syria"}
-    (capital,) = graph.objects(jordan.entity_id, "capital")
-    edge = graph.edge(jordan.entity_id, "capital", capital)
-    assert edge is not None
-    assert {source.sentence for source in edge.sources} == {"Jordan has its capital at Amman.", "الأردن عاصمتها عمّان."}
-    assert not (tmp_path / "g" / PAGES).exists()
-
-
-@pytest.mark.slow
-def test_all_real_data_join_in_one_graph(tmp_path: Path) -> None:
-    manifest = import_graph(REAL_IMPORTERS["all"](shared("data")), tmp_path / "g")
-    assert manifest.edges > 280_000
-    graph, pages = open_graph(tmp_path / "g"), pages_of(tmp_path / "g")
-    edges = list(graph.edges)
-    for edge in edges[:: len(edges) // 2_000]:
-        check_sources(graph.entity(edge.subject).names, edge.sources, pages)
-    (france,) = [one for one in graph.entities if one.names.get("en") == "France" and one.entity_type == "country"]
-    around = {edge.relation for edge in edges if france.entity_id in (edge.subject, edge.object)}
-    assert {"borders", "capital", "P27", "P530", "links_to"} <= around, "countries, CoDEx and Wikispeedia meet in it"
-    values = {value.name for value in graph.attributes(france.entity_id)}
-    assert {"area", "population", "life_expectancy"} <= values, "the factbook's among them"
-    assert {"won", "directed_by", "discovered_by"} <= {edge.relation for edge in edges}, "prizes, MetaQA, elements"
-
-
-def test_types_of_wikidata_are_grouped_into_few() -> None:
-    wanted = {
-        "human": "person",
-        "sovereign state": "country",
-        "music genre": "genre",
-        "private university": "university",
-    }
-    assert {kind: coarse_type(kind) for kind in wanted} == wanted

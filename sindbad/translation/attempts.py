@@ -17,7 +17,7 @@ from sindbad.translation.protocol import SegmentAttempt
 from sindbad.translation.segments import split
 from sindbad.translation.sentinels import SENTINEL
 from sindbad.translation.settings import TranslatorSettings
-from sindbad.translation.spans import Masked, Verdict, mask_part, restore, verify
+from sindbad.translation.spans import Masked, Verdict, compare, mask_part, restore, verify
 from sindbad.translation.speakers import Prompt, Said, Speaker
 
 T = TypeVar("T")
@@ -76,6 +76,13 @@ class Outcome:
         return Outcome(self.text, self.reason, (*earlier.records, *self.records), logprob, version)
 
 
+def held(masked: Masked, outcome: Outcome) -> Outcome:
+    """``outcome``, rejected where its text breaks the contract of ``masked`` after all: sentences may keep theirs, each
+    its own, and cross each other's pairs. What comes out of this can be restored."""
+    reasons = () if outcome.reason else compare(masked, outcome.text).reasons()
+    return replace(outcome, reason=reasons[0]) if reasons else outcome
+
+
 class Attempts:
     """Asks one speaker. Holds no task of its own."""
 
@@ -89,7 +96,7 @@ class Attempts:
         """A segment, with every attempt that the settings allow."""
         outcome = await self.once(masked, route, frame)
         if outcome.reason and (parts := self._sentences(masked)):
-            outcome = (await self._by_sentence(parts, route, frame)).after(outcome)
+            outcome = held(masked, await self._by_sentence(parts, route, frame)).after(outcome)
         for number in range(1, self._settings.retries + 1):
             if not outcome.reason or outcome.reason.startswith("too_long"):
                 break
@@ -114,6 +121,15 @@ class Attempts:
         return Outcome(
             verdict.text, reason, (_record(unit, number, said, verdict, reason),), said.logprob, said.version
         )
+
+    def broken(self, masked: Masked, text: str, route: Route) -> str:
+        """Why a translation that was checked for another text is none of ``masked``; "" when it is one.
+
+        Texts that share one may differ in their numbers alone, which are compared by value.
+        """
+        if reasons := compare(masked, text).reasons():
+            return reasons[0]
+        return replies.numbers(masked, text, *route.languages) if self._settings.check_replies else ""
 
     async def ask(self, prompt: Prompt, route: Route) -> Said:
         """A question that is no translation."""

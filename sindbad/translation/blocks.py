@@ -3,8 +3,8 @@
 markdown-it-py parses the blocks (CommonMark with tables, plus rules of ours: display math, tool calls and JSON in the
 open; a footnote is no link definition); positions are kept by line, and a line's own text is found inside its line.
 Everything that is no prose is copied, so an error of judgement here can leave something untranslated but never damage
-it. Of inline marks only code in a table's row is looked at. Linear in the length of the text: rules that search for an
-end look it up in an index made once.
+it. Of inline marks only those are looked at that may hold a pipe of a table's row. Linear in the length of the text:
+rules that search for an end look it up in an index made once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import itertools
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -24,14 +24,22 @@ from markdown_it.token import Token
 from sindbad.translation.kinds import SpanKind
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_ENDS = re.compile(r"\$\$|\\\]|\\end\{([^{}\n]{1,80})\}|</tool_call>")
+_ENDS = re.compile(r"\$\$|\\\]|</tool_call>")
 _BEGIN = re.compile(r"\$\$|\\\[|\\begin\{([^{}\n]{1,80})\}|<tool_call>")
+_ENVIRONMENT = re.compile(r"\\(begin|end)\{([^{}\n]{1,80})\}")
 _PIPE = re.compile(r"(?<!\\)\|")
+_WITH_PIPES = re.compile(
+    r"<\|[^|<>\n]{1,60}\|>|<\|[\w/\"-]{1,40}>|<[\w/\"-]{1,40}\|>|\{\{[^{}\n]{1,200}\}\}"
+    r"|(?<!\\)\$(?=[^\s$])[^$\n]{1,200}(?<![\s\\])\$(?!\d)"
+)
+"""What a pipe may belong to: a special token, a placeholder with a filter, a formula with bars."""
 _DELIMITER_ROW = re.compile(r"[\s>|:+-]*$")
 _TICKS = re.compile(r"`+")
 _PLAIN_LINE = r"""(?:(?:[^\W\d_]|["'(“”«»‘’،؟]|\d++(?![.)]))[^\n]*+|[ \t]*+)"""
 _PLAIN = re.compile(rf"{_PLAIN_LINE}(?:\n{_PLAIN_LINE})*+")
 _KEY = re.compile(r"[\"']?([A-Za-z_][\w.-]{0,60})[\"']?[ \t]*:(?:[ \t]|$)")
+_ROW_EDGE = " \t>"
+"""What may stand before a row's first cell: it stands in a quotation."""
 _YAML = re.compile(rf"{_KEY.pattern}|- |-$|[ \t#\]}}]|$")
 """A line of front matter: a key, an item, what is indented, a comment, the end of a list, nothing."""
 _DEFINITION = re.compile(r"\[((?:[^\[\]\\]|\\.){1,200})\]:[ \t]*\n?[ \t]*(\S+)")
@@ -111,6 +119,7 @@ class _Lines:
     starts: list[int]
     rows: list[str]
     ends: dict[str, list[int]]
+    environments: dict[int, int]
     skip: int
     reader: JsonReader
     labels: frozenset[str]
@@ -127,7 +136,7 @@ class _Lines:
         skip = _front_matter(rows)
         flat = "\n" * skip + "\n".join(rows[skip:])
         labels = frozenset(match[1].casefold() for match in _USED.finditer(flat))
-        return cls(text, starts, rows, _end_lines(rows), skip, JsonReader(flat), labels)
+        return cls(text, starts, rows, _end_lines(rows), environments(flat), skip, JsonReader(flat), labels)
 
     def closing(self, mark: str, after: int) -> int | None:
         """First line from ``after`` on that holds the closing ``mark``."""
@@ -150,6 +159,26 @@ def _end_lines(rows: Sequence[str]) -> dict[str, list[int]]:
     return found
 
 
+def environments(text: str) -> dict[int, int]:
+    """Where each environment of TeX ends, by where it begins: of one name, an end belongs to the last one still open.
+    One that is left open reaches to the next end of its name; one with no such end is left out."""
+    opened: dict[str, list[int]] = {}
+    closed: dict[str, list[int]] = {}
+    ends = {}
+    for mark in _ENVIRONMENT.finditer(text):
+        waiting = opened.setdefault(mark[2], [])
+        if mark[1] == "begin":
+            waiting.append(mark.start())
+            continue
+        closed.setdefault(mark[2], []).append(mark.end())
+        if waiting:
+            ends[waiting.pop()] = mark.end()
+    for name, left in opened.items():
+        later = closed.get(name, [])
+        ends |= {start: later[place] for start in left if (place := bisect_left(later, start)) < len(later)}
+    return ends
+
+
 # -- rules of ours -----------------------------------------------------------------------------------------------------
 
 
@@ -167,9 +196,8 @@ def _verbatim(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     opening = _BEGIN.match(line)
     if opening is None:
         return False
-    mark, lines = _closing_mark(opening), state.env["lines"]
-    rest = line[opening.end() :]
-    closing = start if mark in rest else lines.closing(mark, start + 1)
+    mark = _closing_mark(opening)
+    closing = _closing_line(state, start, opening, mark)
     if closing is None or closing >= end:
         return False
     last = state.src[state.bMarks[closing] : state.eMarks[closing]]
@@ -178,6 +206,15 @@ def _verbatim(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     if not silent:
         _push(state, "tool_call" if mark == "</tool_call>" else "math", start, closing + 1)
     return True
+
+
+def _closing_line(state: StateBlock, start: int, opening: re.Match[str], mark: str) -> int | None:
+    """The line that closes what ``opening`` opens on line ``start``: its own environment's end, or the next mark."""
+    lines, first = state.env["lines"], state.bMarks[start] + state.tShift[start]
+    if opening[1] is None:
+        return start if mark in opening.string[opening.end() :] else lines.closing(mark, start + 1)
+    stop = lines.environments.get(first)
+    return None if stop is None else bisect_left(state.eMarks, stop)
 
 
 def _json(state: StateBlock, start: int, end: int, silent: bool) -> bool:
@@ -354,23 +391,33 @@ def _table(lines: _Lines, first: int, last: int) -> Iterator[Stretch]:
             columns = columns or len(re.findall("-+", row))
             continue
         for left, right in itertools.pairwise([-1, *_pipes(row, columns), len(row)]):
-            cell = row[left + 1 : right]
-            body = cell.strip(" \t>")
-            if body:
-                start = lines.starts[number] + left + 1 + cell.index(body)
+            cell = row[left + 1 : right].lstrip(" \t" if left >= 0 else _ROW_EDGE)
+            if body := cell.rstrip(" \t"):
+                start = lines.starts[number] + right - len(cell)
                 yield Stretch(((start, start + len(body)),), table=True)
 
 
 def _pipes(row: str, columns: int) -> list[int]:
-    """Where the row's cells end. In a row that has more cells than the table, pipes inside code end none."""
+    """Where the row's cells end. In a row that has more cells than the table, pipes end none inside code or what else
+    holds pipes of its own."""
     pipes = [match.start() for match in _PIPE.finditer(row)]
-    inner = row.strip(" \t>")
-    cells = len(pipes) + 1 - inner.startswith("|") - inner.endswith("|")
-    if not columns or cells <= columns or "`" not in row:
+    cells = len(pipes) + 1 - row.lstrip(_ROW_EDGE).startswith("|") - row.rstrip(" \t").endswith("|")
+    if not columns or cells <= columns:
         return pipes
-    code = _code_in(row)
-    starts = [start for start, _ in code]
-    return [pipe for pipe in pipes if not ((place := bisect_left(starts, pipe)) and pipe < code[place - 1][1])]
+    wholes = _joined([*_code_in(row), *(match.span() for match in _WITH_PIPES.finditer(row))])
+    starts = [start for start, _ in wholes]
+    return [pipe for pipe in pipes if not ((place := bisect_left(starts, pipe)) and pipe < wholes[place - 1][1])]
+
+
+def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The ranges from left to right, those that overlap as one."""
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(ranges):
+        if joined and start < joined[-1][1]:
+            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        else:
+            joined.append((start, end))
+    return joined
 
 
 def _code_in(row: str) -> list[tuple[int, int]]:

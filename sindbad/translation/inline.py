@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from sindbad.translation.blocks import JsonReader
+from sindbad.translation.blocks import JsonReader, environments
 from sindbad.translation.glossary import Glossary
 from sindbad.translation.json_spans import json_pieces
 from sindbad.translation.kinds import SpanKind
@@ -37,6 +37,12 @@ for _ in range(3):  # \boxed{\frac{1}{2^{10}}}
     _BRACES = rf"\{{[^{{}}\n]{{0,200}}+(?:{_BRACES}[^{{}}\n]{{0,200}}+){{0,20}}+\}}"
 """A command's argument, its own braces balanced, four deep."""
 _ROLE = r"(?:system|user|assistant|tool|model|developer|function|ipython)\b"
+_BRACKETED = r"INST|MASK|[gs]MASK|CLS|SEP|PAD|UNK|BOS|EOS|unused[0-9]{1,4}|[A-Z][A-Z0-9]{0,19}(?:_[A-Z0-9]{1,20}){1,5}"
+"""Tokens in square brackets: BERT's, GLM's, Mistral's ([TOOL_CALLS]); words that _ joins are no prose."""
+_TARGET = r"\([^()\s]{1,200}\)"
+"""Behind a bracket: it ends a link's text."""
+_CONVERSION = r"(?:(?:hh?|ll?|[zjtLq])?[diuoxXeEfFgG]|[scp@])"
+"""The end of a conversion: of C's printf with its lengths, and of Apple's formats."""
 _DOMAIN = (
     r"(?:[A-Za-z0-9-]{1,63}\.){1,5}(?:com|org|net|edu|gov|int|io|dev|ai|app|co|me|info|tv|xyz|uk|de|fr|jp|cn|ru|eu|sa|ae|eg)"
     r"|(?:youtu\.be|bit\.ly|goo\.gl)"
@@ -61,9 +67,10 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
             rf"|(?<![\w@/.:-])(?:{_DOMAIN})/(?=[\w~#?%@-]))[^\s<>\"'`|،؛؟⟦⟧]++"),
     ("email", r"(?<![\w.+-])[\w.+-]++@[\w-]+(?:\.[\w-]+)+"),
     ("comment", r"<!--|<!\[CDATA\[|<\?(?=[a-z])"),
-    ("special", rf"(?:<\|(?:im_start|start_header_id|start)\|>|<start_of_turn>){_ROLE}"
-                r"|<\|channel\|>(?:analysis|commentary|final)\b"
-                r"|<\|[^|<>\n]{1,60}\|>|<｜[^｜<>\n]{1,60}｜>|<</?SYS>>|\[/?INST\]|\[(?:MASK|CLS|SEP|PAD)\]"
+    ("special", rf"(?:<\|(?:im_start|start_header_id|start)\|>|<start_of_turn>|<\|turn>){_ROLE}"
+                r"|<\|channel(?:\|>(?:analysis|commentary|final)|>thought)\b|<｜tool▁call▁begin｜>function(?=<｜)"
+                r"|<\|[^|<>\n]{1,60}\|>|<\\\|[^|<>\n]{1,60}\|>|<｜[^｜<>\n]{1,60}｜>|<\|[\w/\"-]{1,40}>|<[\w/\"-]{1,40}\|>"
+                rf"|<</?SYS>>|\[/?(?:{_BRACKETED})\](?!{_TARGET})|<0x[0-9A-Fa-f]{{2}}>"
                 r"|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk|mask)>"),
     ("tool", r"<tool_call>"),
     ("tag", _TAG),
@@ -75,8 +82,9 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("placeholder", r"\{\{[^{}\n]{1,200}\}\}|\[\[[^\[\]\n]{1,200}\]\]"
                     r"|\$?\{[A-Za-z_][\w.\[\]-]{0,80}(?:![rsa])?(?::[^{}\n\s]{0,20})?\}|%\([\w.]{1,80}\)[-+0-9.]{0,6}[a-z]|\$[A-Za-z_]\w*"
                     r"|\{[ ]{0,2}[A-Za-z_][\w-]{0,19}(?:[ ][A-Za-z_][\w-]{0,19}){0,2}[ ]{0,2}\}"
-                    r"|\{[0-9]{1,3}(?::[^{}\n\s]{0,20})?\}|%[0-9]{1,2}\$[sdif]"),
-    ("positional", r"%[-+0]?[0-9]{0,3}(?:\.[0-9]{1,3})?[sdifgxu](?!\w)|\{\}"),
+                    r"|\{[0-9]{1,3}(?::[^{}\n\s]{0,20})?\}|%[0-9]{1,2}\$"
+                    rf"{_CONVERSION}|\[/?[A-Z][A-Z0-9]{{2,40}}\](?!{_TARGET}|\[(?![A-Z]))"),
+    ("positional", rf"%[-+0#]{{0,2}}[0-9]{{0,3}}(?:\.[0-9]{{1,3}})?{_CONVERSION}(?![A-Za-zÀ-ɏ0-9_])|\{{\}}"),
     ("json", r"\{(?=\s{0,200}\")|\[(?=\s{0,200}[{\[\"])"),
     ("key", r"(?m:(?:^|(?<=[{,]))[ \t]{0,40})(?:\"[A-Za-z_$][\w$.-]{0,80}\"|'[A-Za-z_$][\w$.-]{0,80}')"
             rf"[ \t]{{0,4}}:(?:[ \t]{{0,4}}{_ONE_WORD})?"),
@@ -137,6 +145,7 @@ class Inline:
     _brackets: list[tuple[int, int]] = field(default_factory=list)
     _absent: set[str] = field(default_factory=set)
     _ticks: dict[int, list[int]] | None = None
+    _environments: dict[int, int] | None = None
     _lower: str | None = None
 
     def __post_init__(self) -> None:
@@ -191,9 +200,16 @@ class Inline:
         return self._add(match.start(), places[place] + size, SpanKind.CODE) if place < len(places) else None
 
     def _display(self, match: re.Match[str]) -> int | None:
-        closer = f"\\end{{{match['env']}}}" if match["env"] is not None else _ENDS[match[0]]
-        end = self._until(closer, match.end())
+        if match["env"] is not None:
+            return self._environment(match)
+        end = self._until(_ENDS[match[0]], match.end())
         return self._add(match.start(), end, SpanKind.MATH) if end is not None else None
+
+    def _environment(self, match: re.Match[str]) -> int:
+        """All of it, those inside it included; by itself what begins one that has no end here."""
+        if self._environments is None:
+            self._environments = environments(self.text)
+        return self._add(match.start(), self._environments.get(match.start(), match.end()), SpanKind.MATH)
 
     def _dollar(self, match: re.Match[str]) -> int | None:
         """``$x$``, else ``$VARIABLE``, else a price."""
@@ -269,7 +285,7 @@ class Inline:
         name = words[1].lower() if words else ""
         if name in HTML_TAGS or "=" in inner or inner.endswith("/") or inner.startswith("/"):
             return self._html(match, name)
-        if "\n" in inner or len(inner) > 60 or not re.fullmatch(r"[\w][\w .:/'-]*", inner):
+        if "\n" in inner or len(inner) > 60 or not re.fullmatch(r"[\w][\w▁ .:/'-]*", inner):
             return None
         return self._add(match.start(), match.end(), SpanKind.PLACEHOLDER)
 

@@ -43,7 +43,7 @@ __all__ = [
     "verify",
 ]
 
-MASKER_VERSION = "spans-4"
+MASKER_VERSION = "spans-5"
 MAX_PIECE_SENTINELS = 8  # sentinels that the demo's tokenizer holds as one piece each
 
 
@@ -59,6 +59,16 @@ class Masked:
     spans: tuple[Span, ...]
     version: str = MASKER_VERSION
     escape: str = ""
+
+    @property
+    def sharing(self) -> tuple[str, ...]:
+        """Equal for texts where a translation with sentinels that keeps the contract of one keeps the other's.
+
+        Text and escape, and what decides where each span may stand: kind, role, partner.
+        """
+        partner = _partners(self.spans)
+        spans = (f"{s.kind}.{s.role}.{s.block:d}.{partner.get(index, '')}" for index, s in enumerate(self.spans))
+        return self.text, self.escape, *spans
 
     @property
     def only_spans(self) -> bool:
@@ -237,16 +247,18 @@ def _partners(spans: Sequence[Span]) -> dict[int, int]:
         if span.role == "open":
             waiting.append(index)
         elif span.role == "close":
-            found = _opening(waiting, spans, span)
-            if found is not None:
+            place = _opening(waiting, spans, span)
+            if place is not None:
+                found = waiting[place]
                 partner |= {found: index, index: found}
-                del waiting[waiting.index(found) :]
+                del waiting[place:]
     return partner
 
 
 def _opening(waiting: Sequence[int], spans: Sequence[Span], close: Span) -> int | None:
-    wanted = pair_name(close)
-    return next((index for index in reversed(waiting[-64:]) if pair_name(spans[index]) == wanted), None)
+    """The place in ``waiting`` of what ``close`` closes, among the last 64."""
+    wanted, nearest = pair_name(close), range(len(waiting) - 1, max(-1, len(waiting) - 65), -1)
+    return next((place for place in nearest if pair_name(spans[waiting[place]]) == wanted), None)
 
 
 def pair_name(span: Span) -> str:

@@ -18,7 +18,7 @@ from typing import Any, overload
 from sindbad.engines.protocol import Generator
 from sindbad.errors import DeadlineExceeded, InvalidInput
 from sindbad.translation.asking import Frame, Route
-from sindbad.translation.attempts import Attempts, Outcome, TranslatorCounters, all_or_first_error
+from sindbad.translation.attempts import Attempts, Outcome, TranslatorCounters, all_or_first_error, held
 from sindbad.translation.content import ContentJudge
 from sindbad.translation.conversation import Conversation
 from sindbad.translation.forms import Forms, differing, forms
@@ -42,6 +42,7 @@ from sindbad.translation.speakers import EngineSpeaker, Speaker
 __all__ = ["Translator", "TranslatorSettings", "all_or_first_error", "content_key"]
 
 OnSegment = Callable[[SegmentPair], None]
+Key = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class _Document:
     spans: tuple[Span, ...]
     segments: list[Segment]
     masked: list[Masked]
+    keys: list[Key]
     forms: Forms
 
     @classmethod
@@ -62,8 +64,9 @@ class _Document:
         spans = wanted_spans(text, every, settings.kinds, keep)
         segments = split(text, spans, sentences=settings.unit)
         masked = [mask_part(text, spans, start=part.start, end=part.end, escape=part.escape) for part in segments]
+        keys = [_key(part) for part in masked]
         # A name may hide what would be a form, and in the translation it stands under another name.
-        return cls(text, spans, segments, masked, forms(text, every if not glossary else every_span(text)))
+        return cls(text, spans, segments, masked, keys, forms(text, every if not glossary else every_span(text)))
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -81,10 +84,10 @@ class _Document:
             return None
         return mask_part(self.text, merged(self.text, self.spans))
 
-    def pairs(self, known: dict[str, Outcome], start: int = 0) -> Iterator[SegmentPair]:
+    def pairs(self, known: dict[Key, Outcome], start: int = 0) -> Iterator[SegmentPair]:
         """The segment map from segment ``start`` up to the first one that is unknown or has no translation."""
-        for part, masked in zip(self.segments[start:], self.masked[start:], strict=True):
-            outcome = known.get(_key(masked))
+        for part, masked, key in zip(self.segments[start:], self.masked[start:], self.keys[start:], strict=True):
+            outcome = known.get(key)
             if outcome is None or outcome.reason:
                 return
             if part.end > part.start:
@@ -95,10 +98,18 @@ class _Document:
         return "".join(segment.lead + restore(masked, text) + segment.trail for segment, masked, text in parts)
 
 
-def _key(masked: Masked) -> str:
-    """Equal for segments that may share a translation: the text, and what its sentinels may do."""
-    roles = ",".join(span.role or span.kind[:1] * span.block for span in masked.spans)
-    return f"{masked.escape}|{roles}|{masked.text}" if roles.strip(",") or masked.escape else masked.text
+def _key(masked: Masked) -> Key:
+    """Equal for segments that may share a translation and have the same numbers: one outcome is that of all."""
+    return masked.sharing, tuple(span.text for span in masked.spans if span.kind is SpanKind.NUMBER)
+
+
+def _alike(documents: Sequence[_Document]) -> list[dict[Key, Masked]]:
+    """The distinct segments, in groups that may share a translation."""
+    groups: dict[tuple[str, ...], dict[Key, Masked]] = {}
+    for document in documents:
+        for key, masked in zip(document.keys, document.masked, strict=True):
+            groups.setdefault(key[0], {}).setdefault(key, masked)
+    return list(groups.values())
 
 
 class _Settled:
@@ -107,7 +118,7 @@ class _Settled:
     def __init__(self, document: _Document, on_segment: OnSegment) -> None:
         self._document, self._on_segment, self._told = document, on_segment, 0
 
-    def tell(self, known: dict[str, Outcome]) -> None:
+    def tell(self, known: dict[Key, Outcome]) -> None:
         """Look again; a segment that failed ends the telling."""
         pairs = list(self._document.pairs(known, self._told))
         for pair in pairs:
@@ -228,16 +239,17 @@ class Translator:
         if self.settings.asks_whole:
             wholes = await all_or_first_error(self._whole(document, route, frame) for document in documents)
         rest = [document for document, whole in zip(documents, wholes, strict=True) if whole is None or whole.reason]
-        distinct = {_key(masked): masked for document in rest for masked in document.masked}
-        known: dict[str, Outcome] = {}
+        known: dict[Key, Outcome] = {}
         settled = _Settled(rest[0], on_segment) if rest and on_segment is not None else None
 
-        async def one(key: str, masked: Masked) -> None:
-            known[key] = await self._segment(masked, route, frame)
-            if settled is not None:
-                settled.tell(known)
+        async def some(alike: dict[Key, Masked]) -> None:
+            first = next(iter(alike))
+            for key, masked in alike.items():
+                known[key] = await self._like(known.get(first), masked, route, frame)
+                if settled is not None:
+                    settled.tell(known)
 
-        await all_or_first_error(one(key, masked) for key, masked in distinct.items())
+        await all_or_first_error(some(alike) for alike in _alike(rest))
         results = []
         for document, whole in zip(documents, wholes, strict=True):
             results.append(self._finished(document, known, whole))
@@ -255,13 +267,13 @@ class Translator:
         text = restore(masked, outcome.text)
         return replace(outcome, text=text, reason=_difference(document.forms, text))
 
-    def _finished(self, document: _Document, known: dict[str, Outcome], whole: Outcome | None) -> Translation:
+    def _finished(self, document: _Document, known: dict[Key, Outcome], whole: Outcome | None) -> Translation:
         if whole is not None and not whole.reason:
             pairs = [SegmentPair(0, 0, len(document.text), whole.text)]
             return self._result(document, whole.text, [whole], pairs)
-        outcomes = [known[_key(masked)] for masked in document.masked]
-        for masked in document.masked:  # the first document with a segment pays for it
-            known[_key(masked)] = known[_key(masked)].free()
+        outcomes = [known[key] for key in document.keys]
+        for key in document.keys:  # the first document with a segment pays for it
+            known[key] = known[key].free()
         paid = [whole] if whole is not None else []
         if reason := next((outcome.reason for outcome in outcomes if outcome.reason), ""):
             return self._rejected(document, reason, [*paid, *outcomes])
@@ -302,15 +314,22 @@ class Translator:
 
     # -- segments ------------------------------------------------------------------------------------------------------
 
+    async def _like(self, first: Outcome | None, masked: Masked, route: Route, frame: Frame) -> Outcome:
+        """What became of the first segment like this one, where that is no translation of another number's."""
+        if first is None or (not first.reason and self.attempts.broken(masked, first.text, route)):
+            return held(masked, await self._segment(masked, route, frame))
+        return first.free()
+
     async def _segment(self, masked: Masked, route: Route, frame: Frame) -> Outcome:
         """Translate one masked segment, from the cache where the same prompt was answered before."""
         if masked.only_spans:
             return Outcome(_names_listed(masked, route.target), "")
         prompt = self.attempts.prompter.prompt(masked.text, route, frame)
-        named = f"{route.source}>{route.target}|{self.settings.style}|{_key(masked)}|{prompt.key}"
-        key = sha256(named.encode()).hexdigest()
+        named = (route.source, route.target, self.settings.style, masked.sharing, prompt.key)
+        key = sha256(repr(named).encode()).hexdigest()
         greedy = route.temperature == 0
-        if greedy and (cached := self._cache.get(key)):
+        cached = self._cache.get(key) if greedy else None
+        if cached and not self.attempts.broken(masked, cached.text, route):
             self.counters.cache_hits += 1
             self._cache.move_to_end(key)
             return cached.free()

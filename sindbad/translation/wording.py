@@ -77,8 +77,11 @@ class Wording:
 
     @cached_property
     def trailing_pattern(self) -> re.Pattern[str] | None:
-        """A line of its own in a reply that speaks about the translation."""
-        return _any(self.trailing, r"(?m:^[\s\"'*_(\[-]*(?:{}))")
+        """A line of its own in a reply that speaks about the translation.
+
+        Blanks before its words end with the line: else each of a run of blank lines would be read to the run's end.
+        """
+        return _any(self.trailing, r"(?m:^(?:[^\S\n]|[\"'*_(\[-])*+(?:{}))")
 
     @cached_property
     def aside_pattern(self) -> re.Pattern[str] | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from sindbad.translation import replies
 from sindbad.translation.numbers import differing, value
 from sindbad.translation.prompts import PromptStyle
 from sindbad.translation.protocol import Translation, TranslationRequest
@@ -216,6 +217,7 @@ def test_european_grouping_and_signs_are_values(left: str, right: str) -> None:
 
 # -- hostile input -----------------------------------------------------------------------------------------------------
 
+HOSTILE_REPLY = 200_000
 HOSTILE = {
     "formulas of figures": "$1+",
     "blanks in figures": "$1 " + " " * 50,
@@ -248,6 +250,15 @@ HOSTILE = {
     "keys of front matter": "---\na: b\n",
     "minus": " -",
     "grouped": "1.234",
+    "environments in environments": "\\begin{a} ",
+    "environments on lines": "\\begin{a}\n",
+    "environments of two names": "\\begin{a}\n\\begin{b}\n\\end{a}\n",
+    "ends": "\\end{a}\n",
+    "capitals": "[ABC",
+    "joined capitals": "[A_",
+    "halves of tokens": "<|a ",
+    "lengths": "%-0ll",
+    "tags left open": "<b><i></i>",
 }
 
 
@@ -261,6 +272,30 @@ def test_hostile_repetitions_of_these_forms_take_no_square_of_their_length(unit:
     ):
         masked = mask(text)
         assert restore(masked, masked.text) == text
+        assert masked.sharing
         value(text)
         assert differing(text, text, "en", "ar") == []
         verify(masked, masked.text.replace("⟦0⟧", masked.spans[0].text) if masked.spans else text)
+
+
+BLANKS = {
+    "line ends": "\n",
+    "lines of blanks": " \n",
+    "quotes": '"\n',
+    "dashes": "-",
+    "blanks": " ",
+    "line separators": "\u2028",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("unit", BLANKS.values(), ids=BLANKS.keys())
+def test_a_reply_of_hardly_anything_but_blanks_is_checked_before_the_minutes_that_a_square_would_take(
+    unit: str,
+) -> None:
+    blank = unit * (HOSTILE_REPLY // len(unit))
+    for reply in (f"مرحبا\n{blank}صديقي", f"مرحبا، {blank}", f"{blank}\nصديقي"):
+        assert replies.chatter("Hello there", reply, ("en", "ar")).startswith("chatter: 2000")
+        assert replies.chatter(reply, reply + "\n", ("en", "ar")) == ""
+        assert replies.echo(reply, reply) == ""

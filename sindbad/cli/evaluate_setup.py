@@ -133,8 +133,16 @@ class Options:
             made,
             evaluation=resolve(EvaluationConfig, {**made.evaluation.model_dump(), **given}, source="evaluation"),
             environment=EnvironmentKind(self.environment) if self.environment else made.environment,
-            tokenizer=self.model or existing(made.tokenizer),
+            tokenizer=self.model or (existing(made.tokenizer) if self.recipe else self._policy_of_run(made.tokenizer)),
         )
+
+    def _policy_of_run(self, folder: Path) -> Path:
+        run = self.run_folder()
+        if not run.is_dir():
+            raise NotFound(f"There is no run in {run.resolve()}; `make demo` makes one, or give another --run.")
+        if not folder.exists():
+            raise NotFound(f"{run} has no policy yet ({folder}); finish the run, or name a model folder with --model")
+        return folder
 
     def question_set(self, setup: Setup) -> QuestionSet:
         """The questions to ask. Raises NotFound, InvalidInput, Corrupt."""

@@ -15,6 +15,9 @@ from sindbad.cli.runs import DEMO, Run
 if TYPE_CHECKING:
     from pipelines.plan import PipelineRecipe
 
+SUMMARIES = ("summary.json", "tune.json")
+"""What a finished run of `sindbad demo`, and of `sindbad tune`, has written."""
+
 app = typer.Typer(no_args_is_help=True, help="The mission, and translate-and-tune, as Kubeflow pipelines.")
 
 
@@ -85,10 +88,21 @@ def _recipe(pipeline: Pipeline, recipe: Path | None, assignments: list[str] | No
 
 
 def report(run: Run = DEMO) -> None:
-    """Say where a run's report is, and print its summary."""
-    folder = run
-    if not (folder / "summary.json").is_file():
-        typer.echo(f"{folder} has no summary yet; finish the run: sindbad demo --run {run}", err=True)
+    """Say where the report of a demo or tune run is, and print its summary."""
+    summary = next((run / name for name in SUMMARIES if (run / name).is_file()), None)
+    if summary is None:
+        typer.echo(_unfinished(run), err=True)
         raise typer.Exit(1)
-    typer.echo((folder / "summary.json").read_text("utf-8"))
-    typer.echo(f"{folder / 'report.html'}")
+    typer.echo(summary.read_text("utf-8"))
+    typer.echo(f"{run / 'report.html'}")
+
+
+def _unfinished(run: Path) -> str:
+    """What to do about a run without a summary, by what it was started as."""
+    import json
+
+    started = run / "pipeline-arguments.json"
+    if not started.is_file():
+        return f"There is no run of `sindbad demo` or `sindbad tune` in {run.resolve()}; `make demo` makes one"
+    command = "tune" if "data_uri" in json.loads(started.read_text("utf-8")) else "demo"
+    return f"{run} has no summary yet; finish the run with the command that began it: sindbad {command} --run {run} …"

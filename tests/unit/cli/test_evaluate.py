@@ -64,6 +64,21 @@ def test_faults_are_one_line_and_code_one(tmp_path: Path) -> None:
     assert run("paradigms", "--limits", "many", "--run", tmp_path).exit_code == 2
 
 
+def test_before_there_is_a_run_nothing_is_to_be_downloaded(tmp_path: Path) -> None:
+    asked = tmp_path / "q.jsonl"
+    asked.write_text('{"question": "Where?", "answer": "Tavel"}\n')
+    said = {}
+    for folder in ("none", "begun"):
+        (tmp_path / "begun").mkdir(exist_ok=True)
+        result = run("--run", tmp_path / folder, "--questions", asked)
+        assert result.exit_code == 1
+        (said[folder],) = result.stderr.strip().splitlines()
+    assert "There is no run in" in said["none"]
+    assert "`make demo` makes one" in said["none"]
+    assert "has no policy yet" in said["begun"]
+    assert not any("download" in line for line in said.values())
+
+
 def test_a_sealed_set_is_read_back(tmp_path: Path) -> None:
     asked = tmp_path / "q.jsonl"
     asked.write_text('{"question": "Where is the hidden harbour?", "answer": "Tavel", "aliases": "Tavel City"}\n')

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -62,6 +63,17 @@ class PairCounts:
     def refuse(self, why: str) -> None:
         """Count one that is left out."""
         self.refused[why] = self.refused.get(why, 0) + 1
+
+    def keep(self, pair: SummaryPair) -> None:
+        """Count one that is kept, with who wrote it."""
+        self.kept += 1
+        self.writers[str(pair.by)] = self.writers.get(str(pair.by), 0) + 1
+
+    def drop(self, pair: SummaryPair, why: str) -> None:
+        """One that had been kept is left out after all: ``writers`` add up to ``kept`` always."""
+        self.kept -= 1
+        self.writers = dict(Counter(self.writers) - Counter([str(pair.by)]))
+        self.refuse(why)
 
 
 def fault(pair: SummaryPair, settings: PairSettings) -> str | None:
@@ -134,8 +146,7 @@ def checked(pairs: Iterable[SummaryPair], settings: PairSettings, counts: PairCo
         if why is not None:
             counts.refuse(why)
             continue
-        counts.kept += 1
-        counts.writers[str(pair.by)] = counts.writers.get(str(pair.by), 0) + 1
+        counts.keep(pair)
         yield pair
 
 
@@ -188,8 +199,7 @@ def _write_part(
         try:
             examples.append(to_training_example(pair, student))
         except InvalidInput:  # question and last summary alone leave the summariser no room
-            counts.kept -= 1
-            counts.refuse("too_long")
+            counts.drop(pair, "too_long")
             continue
         segment, chat = examples[-1].segments[0], student.tokenizer
         record = {"prompt": chat.text(segment.prompt_ids), "completion": chat.text(segment.token_ids)}

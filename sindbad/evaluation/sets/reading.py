@@ -2,9 +2,9 @@
 
 Formats are recognised by their columns. BrowseComp's and BrowseComp-zh's questions and answers are decrypted with the
 canary that stands in each row (their .xlsx is read after saving it as CSV). GAIA's and HLE's rows that need an attached
-file or an image, and rows whose answer is withheld, are left out and counted. What benchmarks say about a question
-becomes its kind, and GAIA's level its difficulty (level / 3); a WebShaper question has as many hops as its formal
-graph has variables.
+file or an image, and rows of any format whose answer is withheld, are left out and counted. What benchmarks say about
+a question becomes its kind, and GAIA's level its difficulty (level / 3); a WebShaper question has as many hops as its
+formal graph has variables.
 """
 
 from __future__ import annotations
@@ -112,6 +112,8 @@ def _browsecomp(place: str, row: Row, options: ReadOptions) -> Question | str:
     except Corrupt as error:
         hint = "; --canary takes another" if error.reason == WRONG_CANARY else ""
         raise Corrupt(f"{place}: {error.message}{hint}", reason=error.reason) from error
+    if answer.strip() in _WITHHELD:
+        return "with a withheld answer"
     sealed = str(_field(row, "problem|question", place))
     aliases = str(_field(row, "aliases", place, missing="") or "")  # ours: a list in JSON, sealed like the answer
     made = _question(place, f"bc-{_short(sealed)}", text, answer, "browsecomp", options)

@@ -85,7 +85,14 @@ def test_a_conversation_that_leaves_no_room_is_counted_as_too_long(tmp_path: Pat
     endless = replace(kept[0], question="word " * 300)
     write_pairs(tmp_path / "pairs", [*kept[1:], endless], asker(place().chat, 256, 96), counts, {})
     assert counts.refused["too_long"] == 1
-    assert counts.kept == len(kept) - 1
+    assert counts.kept == sum(counts.writers.values()) == len(kept) - 1
+
+
+def test_a_writer_of_whom_nothing_is_left_is_no_writer_of_the_set() -> None:
+    counts = PairCounts()
+    one = next(iter(checked(pairs(counts), SETTINGS, counts)))
+    counts.drop(one, "too_long")
+    assert (counts.kept, counts.writers, counts.refused["too_long"]) == (0, {}, 1)
 
 
 def test_a_folder_of_something_else_is_never_replaced_by_pairs(tmp_path: Path) -> None:

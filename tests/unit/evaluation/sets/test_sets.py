@@ -153,6 +153,26 @@ def test_chinese_questions_have_chinese_columns_a_chinese_judge_and_their_langua
     )
 
 
+@pytest.mark.parametrize("text", ["Who wrote\u0085this?", "a\x0bb?", f"Which{chr(0)} city {'was founded ' * 10}?"])
+def test_a_stray_control_character_is_no_wrong_canary(text: str, tmp_path: Path) -> None:
+    path = write_browsecomp(tmp_path / "set.csv", [asked(text, "Tavel")], CANARY)
+    assert [one.text for one in read_question_set(path).questions] == [text]
+
+
+def test_many_control_characters_are_a_wrong_canary() -> None:
+    with pytest.raises(Corrupt, match="canary") as wrong:
+        unseal(seal("a\x01b\x02c\x03d", CANARY), CANARY)
+    assert wrong.value.reason == WRONG_CANARY
+
+
+@pytest.mark.parametrize("withheld", ["", " ", "?"])
+def test_an_encrypted_answer_that_is_withheld_is_left_out_and_counted(withheld: str, tmp_path: Path) -> None:
+    path = write_browsecomp(tmp_path / "set.csv", [asked("Which city?", withheld), asked("Who?", "Lin")], CANARY)
+    found = read_question_set(path)
+    assert [one.answer for one in found.questions] == ["Lin"]
+    assert found.left_out == {"with a withheld answer": 1}
+
+
 def test_a_wrong_canary_is_told_from_a_torn_file(tmp_path: Path) -> None:
     path = write_browsecomp(
         tmp_path / "set.csv", [asked(f"Which city number {n}?", f"Tavel {n}") for n in range(5)], CANARY

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +21,10 @@ KINDS = ("countries", "nobel", "elements", "codex", "factbook", "wikispeedia", "
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the graph.")]
 Kind = Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}; none with --triples.", show_default=False)]
-Data = Annotated[Path | None, typer.Option(help="Folder of the data sets (countries/, kg_codex_s/, …).")]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the data sets (docs/data.md); $SINDBAD_SHARED/data or ../shared/data by default."),
+]
 Out = Annotated[Path, typer.Option(help="Folder of the new graph.")]
 TriplesFile = Annotated[Path | None, typer.Option(help="Your own graph: subject<TAB>relation<TAB>object, a line each.")]
 EntitiesFile = Annotated[Path | None, typer.Option(help="Its entities: JSONL with id, type, names, text, attributes.")]
@@ -52,7 +56,8 @@ def import_(
     from sindbad.graph.importers.triples import Triples
 
     if (triples is None) == (kind == ""):
-        raise InvalidInput(f"Name one of {', '.join(KINDS)}, or your own graph with --triples FILE.")
+        both = " Both were named." if kind else ""
+        raise InvalidInput(f"Name one of {', '.join(KINDS)}, or your own graph with --triples FILE.{both}")
     importer: Importer
     if triples is not None:
         importer = Triples(triples, entities, relations, corpus=corpus, licence=licence, share_alike=share_alike)
@@ -62,10 +67,9 @@ def import_(
     _tell(out, manifest)
     if pages:
         _say(f"encyclopedia: {out / PAGES} ({manifest.pages.rows if manifest.pages else 0:,} pages). To search it:")
-        _say(
-            f"  sindbad index build --source {out / PAGES} --corpus {manifest.world_id} --words 0 "
-            f"--out {out.with_name(out.name + '-index')}"
-        )
+        places = ("--source", out / PAGES, "--corpus", manifest.world_id, "--words", 0,
+                  "--out", out.with_name(f"{out.name}-index"))  # fmt: skip
+        _say(f"  sindbad index build {shlex.join(map(str, places))}")
 
 
 def _real(kind: str, data: Path | None, corpus: str) -> Importer:
@@ -78,7 +82,9 @@ def _real(kind: str, data: Path | None, corpus: str) -> Importer:
         raise InvalidInput(f"{kind!r} is none of {', '.join(KINDS)}.")
     folder = data or Path(os.environ.get("SINDBAD_SHARED", "../shared")) / "data"
     if not folder.is_dir():
-        raise InvalidInput(f"{folder} is no folder; --data names the one that holds the data sets.")
+        raise InvalidInput(
+            f"{folder} is no folder; --data names the one that holds the data sets (docs/data.md says which)."
+        )
     return REAL_IMPORTERS[kind](folder, corpus)
 
 
@@ -220,6 +226,8 @@ def _walks(nodes: str, shapes: str, restart: float, mean_degree: float) -> WalkC
     if not all(shape and weight for shape, _, weight in weights):
         raise InvalidInput(f"--shapes {shapes!r} is not like chain=1,dense=2")
     low, _, high = nodes.partition("-")
+    if not (low.isdecimal() and (high or low).isdecimal()):
+        raise InvalidInput(f"--nodes {nodes!r} is not like 24-36, or 30")
     values = {
         "min_nodes": low, "max_nodes": high or low, "restart": restart, "max_steps": 2_000,
         "shapes": {shape: weight for shape, _, weight in weights},

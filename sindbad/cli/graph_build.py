@@ -156,7 +156,7 @@ class _Extracting:
             await extractor.close()
 
     async def _open(self, languages: tuple[str, ...]) -> Extractor:
-        from sindbad.clients.openai import OpenAISettings
+        from sindbad.clients.openai import ChatCompletions, OpenAISettings
         from sindbad.errors import InvalidInput
         from sindbad.graph import extractors
         from sindbad.graph.extraction import ParserExtractor
@@ -180,6 +180,8 @@ class _Extracting:
         if not self._base_url or not self._model:
             raise InvalidInput("--extractor openai needs --base-url and --model")
         settings = OpenAISettings(base_url=self._base_url, model=self._model, key_variable=self._key_variable)
+        async with ChatCompletions(settings) as probe:  # a model that is away would look like pages without a fact
+            await probe.check_there()
         return extractors.openai_extractor(settings, prompts=self._prompts or "full", ontology=ontology)
 
 
@@ -255,9 +257,12 @@ class _Build:
 
     def _write(self, result: BuildResult, beside: BuildResult | None, extractor: str) -> None:
         from sindbad import atomic
+        from sindbad.errors import InvalidInput
         from sindbad.graph import build_report
         from sindbad.graph.store_write import save_graph
 
+        if not len(result.graph):
+            raise InvalidInput(_nothing(self._out, result), reason="EMPTY_GRAPH")
         columns = build_report.compare(result, beside)
         record = build_report.to_record(result, columns)
         made: dict[str, Any] = {
@@ -270,6 +275,15 @@ class _Build:
         save_graph(result.graph, self._out, made_by={**made, **record["build"]}, rejected=result.report.refused)
         atomic.write_json(self._beside / "report.json", {**made, **record})
         _tell(result, columns)
+
+
+def _nothing(out: Path, result: BuildResult) -> str:
+    report = result.report
+    return (
+        f"nothing is written to {out}: of the {report.dropped_nodes} entities that were read none lies on a cycle "
+        f"(stopped by {report.stopped}). Read more (--max-nodes, --max-calls), or keep what is no part of a cycle "
+        "(--keep-trees); the same command goes on from the calls that were made."
+    )
 
 
 def _seed_names(file: Path) -> list[str]:

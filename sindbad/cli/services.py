@@ -109,7 +109,7 @@ async def _ask(address: str, name: str) -> str:
 
 def _row(row: dict[str, Any]) -> str:
     restarts = f"  restarted {row['restarts']}×" if row.get("restarts") else ""
-    return f"{row.get('name', ''):<12}{row['address']:<24}{row['health']}{restarts}"
+    return f"{row.get('name', ''):<13} {row['address']:<23} {row['health']}{restarts}"
 
 
 def _show(supervisor: Supervisor) -> None:

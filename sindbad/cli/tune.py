@@ -37,7 +37,10 @@ def tune(
 
 def _tune(data: Path | None, run: Path, recipe: Path, assignments: list[str], dry_run: bool) -> None:
     from pipelines.tune_recipe import FROM_HUB, load_tune_recipe
+    from sindbad.errors import NotFound
 
+    if data is not None and not data.is_dir():
+        raise NotFound(f"there is no folder {data}; --data names the folder of your files (docs/data.md, docs/tune.md)")
     implied = [f"data={json.dumps(str(data))}"] if data is not None else list(FROM_HUB)
     chosen = load_tune_recipe(recipe, (*implied, *assignments))
     if dry_run:

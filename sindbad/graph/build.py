@@ -333,6 +333,9 @@ class _Builder:
                 raise Unavailable("the tools failed before a page was read; start their service and build again")
             if self._limit() is Stopped.SECONDS:
                 raise DeadlineExceeded("the seconds were over before a page was read; give more, or none")
+            if unread := self._errands.counts.unread:
+                said = ", ".join(f"{reason} ({count})" for reason, count in unread.most_common())
+                raise Unavailable(f"the seeds' pages were read, but not by the extractor: {said}")
             raise InvalidInput(f"none of the seeds {list(seeds)[:3]} could be read in {self._scope.corpus!r}")
 
     def _draw(self, steps: int) -> tuple[list[str], list[str]]:

@@ -39,8 +39,6 @@ class BuildJournal:
         self.reused = 0
         busy = InvalidInput(f"{path} is being written by another build; wait for it or choose another --out.")
         self._lines = Journal(path, self._apply, busy=busy, remedy="delete it to start again")
-        if self._lines.empty:
-            self._lines.append(self._header)
 
     def _apply(self, record: Record, place: Place) -> None:
         if place.start > 0:
@@ -48,7 +46,11 @@ class BuildJournal:
         elif "version" not in record:
             raise KeyError("version")
         elif record != self._header:
-            raise InvalidInput(f"{self._path} belongs to another build ({record}); choose another --out.")
+            mine = {key: value for key, value in self._header.items() if record.get(key) != value}
+            theirs = ", ".join(f"{key} {record.get(key)!r}, not {value!r}" for key, value in mine.items())
+            raise InvalidInput(
+                f"{self._path} belongs to another build ({theirs}); choose another --out, or begin again with --fresh."
+            )
 
     def __len__(self) -> int:
         return len(self._known)
@@ -85,6 +87,8 @@ class BuildJournal:
 
     def _write(self, key: str, answer: Any) -> None:
         self._known[key] = answer
+        if self._lines.empty:  # only now: a build that came to nothing claims no folder
+            self._lines.append(self._header)
         self._lines.append({"k": key, "v": answer})
         self._unsynced += 1
         if self._unsynced >= _SYNC_EVERY:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from sindbad.cli.graph import app
 from sindbad.demo.world import World, build_world
-from sindbad.errors import InvalidInput, SindbadError
+from sindbad.errors import InvalidInput, SindbadError, Unavailable
 from sindbad.graph.store import load_graph
 from sindbad.languages import LANGUAGES
 from sindbad.retrieval import index
@@ -78,6 +78,27 @@ def test_what_does_not_fit_together_says_what_to_do(
     assert isinstance(said.exception, SindbadError)
     assert message in said.exception.message
     assert not (tmp_path / "g").exists()
+
+
+def test_nothing_on_a_cycle_replaces_no_graph(folder: Path, tmp_path: Path) -> None:
+    options = ("--index", str(folder / "index"), "--no-baseline", "--max-nodes")
+    assert build(folder, tmp_path / "g", *options, "24").exit_code == 0
+    manifest = (tmp_path / "g" / "graph.json").read_bytes()
+    said = build(folder, tmp_path / "g", *options, "2")
+    assert isinstance(said.exception, SindbadError)
+    assert "none lies on a cycle" in said.exception.message
+    assert "--keep-trees" in said.exception.message
+    assert (tmp_path / "g" / "graph.json").read_bytes() == manifest
+
+
+def test_a_model_that_is_away_is_told_before_anything_is_read(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sindbad.clients.openai.AWAY_SECONDS", 0.3)
+    options = ("--extractor", "openai", "--base-url", "http://127.0.0.1:9/v1", "--model", "m")
+    said = build(folder, tmp_path / "g", "--index", str(folder / "index"), *options)
+    assert isinstance(said.exception, Unavailable)
+    assert "nothing answers at http://127.0.0.1:9/v1" in said.exception.message
 
 
 def test_a_journal_of_another_corpus_is_refused(folder: Path, tmp_path: Path) -> None:

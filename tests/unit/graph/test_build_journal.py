@@ -232,6 +232,16 @@ def test_a_journal_of_another_build_or_in_use_or_damaged_is_refused(tmp_path: Pa
         BuildJournal(path, HEADER)
 
 
+def test_a_build_that_came_to_nothing_claims_no_journal(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with BuildJournal(path, HEADER) as journal:
+        journal.keep_failure({"x": 1}, "a")
+    with BuildJournal(path, {**HEADER, "corpus": "other"}) as journal:
+        journal.keep({"x": 2}, "b")
+    with pytest.raises(InvalidInput, match=r"corpus 'other', not .* --fresh"):
+        BuildJournal(path, HEADER)
+
+
 def test_failures_are_kept_once_something_succeeds_and_forgotten_when_nothing_does(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     with BuildJournal(path, HEADER) as journal:

@@ -83,6 +83,7 @@ def test_samples_are_written_connected_and_the_same_for_a_seed(own: Path, tmp_pa
         (("import", "nobel", "--out", "x", "--data", "nowhere"), "nowhere"),
         (("stats", "nowhere"), "sindbad graph import"),
         (("sample", "{own}", "--nodes", "9-3"), "min_nodes"),
+        (("sample", "{own}", "--nodes", "5:9"), "is not like 24-36"),
         (("sample", "{own}", "--shapes", "star=1"), "star"),
     ],
 )

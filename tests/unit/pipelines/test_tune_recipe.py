@@ -15,7 +15,7 @@ from pipelines.stage import Stage
 from pipelines.tune_recipe import COMPONENTS, FROM_HUB, load_tune_recipe
 from sindbad.cli.main import app
 from sindbad.corpus.schemas import HALA
-from sindbad.errors import InvalidInput
+from sindbad.errors import InvalidInput, NotFound
 from tests.shared import shared
 
 RECIPE = "recipes/translate_and_tune.yaml"
@@ -114,9 +114,11 @@ def test_without_data_the_public_sets_are_read_and_no_file(tmp_path: Path) -> No
 
 
 def test_the_command_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["tune", "--data", str(tmp_path / "away"), "--run", str(tmp_path / "run")])
-    assert done.exit_code != 0
-    assert isinstance(done.exception, InvalidInput)
+    (tmp_path / "empty").mkdir()
+    for name, error in (("away", NotFound), ("empty", InvalidInput)):
+        done = CliRunner().invoke(app, ["tune", "--data", str(tmp_path / name), "--run", str(tmp_path / "run")])
+        assert done.exit_code != 0
+        assert isinstance(done.exception, error)
     assert not (tmp_path / "run").exists()
 
 

@@ -61,7 +61,7 @@ async def translate(
     from sindbad import atomic
     from sindbad.corpus.connect import Connection, connected, examiners
     from sindbad.corpus.export import export, inherited
-    from sindbad.corpus.identify import Named, identify, owed
+    from sindbad.corpus.identify import Named, examiner_names, identify, owed
     from sindbad.corpus.job import Job, JobSpec, local_store
     from sindbad.corpus.ledger import Attempt
     from sindbad.corpus.records import write_training_rows
@@ -85,7 +85,7 @@ async def translate(
         source = {"sources": [one.describe() for one in requests]}
         spec = JobSpec(
             identity=identity, filters=settings.filters, duplicates=settings.duplicates, source=source,
-            examiners=settings.examiners.names(),
+            examiners=await examiner_names(settings.examiners, known, wanted),
         )  # fmt: skip
         job, reading, tally = Job(local_store(stage.folder("corpus")), spec), Reading(), Tally()
 

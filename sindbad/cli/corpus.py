@@ -113,7 +113,8 @@ def translate(
     held = _held(reuse or [], storage, identity)
     rows = {"sources": [one.describe() for one in requests], **({"held": held.describe()} if held else {})}
     store = _store(job, storage)
-    spec = _spec({**settings, "identity": identity.model_dump(), "source": rows, "examiners": asked.names(),
+    spec = _spec({**settings, "identity": identity.model_dump(), "source": rows,
+                  "examiners": _examiner_names(asked, identity),
                   "glossary": _stored(store, terms)})  # fmt: skip
     again = {"sources": source, "limit": limit, "connection": connection.model_dump(mode="json"),
              "examiners": asked.model_dump(mode="json"), "worker": manner.model_dump(mode="json"),
@@ -143,7 +144,8 @@ def resume(
     if not as_begun:
         identity = _identity(connection, _named_before(again, spec.identity))
         asked = _examination(again["examiners"])
-        changed = spec.model_copy(update={"identity": identity, "examiners": asked.names()})
+        names = _examiner_names(asked, identity)
+        changed = spec.model_copy(update={"identity": identity, "examiners": names})
         _tell_changes(spec, changed)
         spec = changed
     _run(store, storage, spec, connection, again, workers=workers, retry=retry)
@@ -356,6 +358,15 @@ def _identity(connection: Connection, named: Named) -> Identity:
     return identity
 
 
+def _examiner_names(asked: Examination, identity: Identity) -> tuple[str, ...]:
+    """Who examines now."""
+    import asyncio
+
+    from sindbad.corpus.identify import examiner_names
+
+    return asyncio.run(examiner_names(asked, identity.source, identity.target))
+
+
 def _made_of(connection: Connection) -> list[str]:
     """The licences of what a model folder was made of, where Sindbad made it: its rows inherit them too."""
     from sindbad.training.card import LINEAGE_KEY, licences_of, parts_of_model
@@ -485,6 +496,7 @@ def _run(
 async def join(url: str, round_number: int, storage: str, name: str = "") -> Tally:
     """One worker of a round (0: the last) until that is finished. Raises NotFound where there is none."""
     from sindbad.corpus.job import Job
+    from sindbad.corpus.unchanged import still_examined_by, still_translated_by
     from sindbad.errors import NotFound
 
     store = _store(url, storage)
@@ -496,25 +508,10 @@ async def join(url: str, round_number: int, storage: str, name: str = "") -> Tal
     began = store.read_json("job.json")
     connection = _connected_before(began)
     if not began.get("as_begun"):
-        await _still_the_same(opened, connection, began)
+        patience = _manner(began.get("worker", {})).engine_patience_seconds
+        await still_translated_by(opened, connection, _named_before(began, opened.spec.identity), patience)
+        await still_examined_by(opened, _examination(began["examiners"]), patience)
     return await _work(opened, found[-1], connection, began, name)
-
-
-async def _still_the_same(job: Job, connection: Connection, began: dict[str, Any]) -> None:
-    """Raise InvalidInput where the service would translate under another address than the round's."""
-    from sindbad.corpus.identify import identify
-    from sindbad.errors import InvalidInput
-
-    identity = job.spec.identity
-    if not connection.service or not identity.wordings:  # begun before anybody asked, or declared by the user
-        return
-    patience = _manner(began.get("worker", {})).engine_patience_seconds
-    now, _ = await identify(connection, _named_before(began, identity), patience_seconds=patience)
-    if changed := identity.differences(now):
-        raise InvalidInput(
-            f"the translator is not what this round was planned for ({'; '.join(changed)}): "
-            "go on with `sindbad corpus resume`, which plans the rows that it touches anew"
-        )
 
 
 async def _work(job: Job, current: Round, connection: Connection, began: dict[str, Any], name: str = "") -> Tally:

@@ -178,6 +178,9 @@ class RoundTripConfig(BaseModel):
     """A translator of the opposite direction."""
     settings: RoundTripSettings = RoundTripSettings()
     """The threshold."""
+    revision: str = ""
+    """Names what translates back where it cannot itself (a service that is older than ``Describe``; it isn't asked
+    then), or beside what it says: change it when the model behind an endpoint's name changes."""
 
 
 class JudgeConfig(BaseModel):
@@ -210,7 +213,10 @@ class QualityConfig(BaseModel):
 
 
 class Examination(BaseModel):
-    """What models are asked about translations that the rules keep; all off by default, asked in this order."""
+    """What models are asked about translations that the rules keep; all off by default, asked in this order.
+
+    What decides their verdicts is named by :func:`sindbad.corpus.identify.examiner_names`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -220,12 +226,6 @@ class Examination(BaseModel):
     """A translation back."""
     judge: JudgeConfig | None = None
     """One verdict; what can't be parsed is a rejection."""
-
-    def names(self) -> tuple[str, ...]:
-        """What decides their verdicts, for the job's settings: a change judges again."""
-        found = [f"quality:{self.quality.model.name}>={self.quality.minimum:g}"] if self.quality else []
-        found += [f"round_trip>={self.round_trip.settings.chrf_min:g}"] if self.round_trip else []
-        return (*found, *([self.judge.name] if self.judge else []))
 
 
 @asynccontextmanager

@@ -38,7 +38,8 @@ class Examiner(Protocol):
 
     @property
     def name(self) -> str:
-        """Stable, with what decides its verdict: it is part of the job's settings ("round_trip>=30")."""
+        """Stable, for people ("round_trip>=30"); its first word names its scores. Which model it is, the job's settings
+        say (:func:`sindbad.corpus.identify.examiner_names`)."""
         ...
 
     @property

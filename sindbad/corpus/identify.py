@@ -1,8 +1,10 @@
-"""Who translates a job's rows, and how: the content address's part that the translator itself has to say.
+"""Who translates a job's rows, and how: the content address's part that the translator itself has to say. Who examines
+them is named here too, for the job's settings.
 
 A model folder and an endpoint are described here; a service is asked (``Describe``), each of its addresses, because
 what it runs is its own and changes without us. A service that cannot say it needs the user's word (``declared``):
-guessing would give equal addresses to different translations. Replicas behind one address are not told apart.
+guessing would give equal addresses to different translations. Replicas behind one address are not told apart, nor what
+an endpoint serves under the same name as before.
 """
 
 from __future__ import annotations
@@ -11,20 +13,28 @@ import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from sindbad.corpus import connect
-from sindbad.corpus.address import Identity
-from sindbad.corpus.connect import Connection
+from sindbad.corpus.address import Identity, digest
+from sindbad.corpus.connect import Connection, Examination
 from sindbad.corpus.licences import obligations
 from sindbad.errors import InvalidInput, NoModel, NotFound, Unavailable
-from sindbad.translation.described import describe, weights_of, wordings_digest
+from sindbad.translation.described import describe, short_digest, weights_of, wordings_digest
 from sindbad.translation.prompts import PromptStyle
 from sindbad.translation.protocol import Description
+from sindbad.weights.manifest import file_sha256
 
 PAUSE_SECONDS = 0.5
+_NAMELESS = "name the weights with --revision: two models must never share content addresses"
+_NO_DESCRIPTION = "NO_DESCRIPTION"
+_SHOWN = 16
+"""Digits of a digest in an examiner's name."""
+_WORDS = frozenset((".md", ".html", ".png", ""))
+"""Ends of names of what only people read in a model's folder (".gitattributes" has none)."""
 
 
 class Named(BaseModel):
@@ -37,7 +47,8 @@ class Named(BaseModel):
     licences: tuple[str, ...] = ()
     """As in :class:`Identity`."""
     revision: str = ""
-    """Names the weights; for a service that knows its own, beside their digest."""
+    """Names the weights; for a service that knows its own, beside their digest; for an endpoint, beside the name that
+    the model has there."""
     quantisation: str = ""
     """Where nobody else says it."""
     declared: str = ""
@@ -67,21 +78,80 @@ async def identify(connection: Connection, named: Named, *, patience_seconds: fl
     """
     if named.declared:
         return _declared(connection, named), ""
-    if connection.service:
-        found = await _asked(connection, named, patience_seconds)
-        if named.unit == "message":  # which records go as conversations is this side's to decide, by its own wordings
-            own = wordings_digest(named.source, named.target)
-            found = replace(found, wordings=found.wordings if own == found.wordings else f"{found.wordings}+{own}")
-    else:
-        found = _own(connection, named)
+    found = await _translator(connection, named, patience_seconds)
+    if connection.model is None and found.version < 0 and not named.revision:
+        raise InvalidInput(_NAMELESS)  # what an endpoint calls its model may be another one tomorrow
+    if connection.service and named.unit == "message":
+        own = wordings_digest(named.source, named.target)  # they decide here which records go as conversations
+        found = replace(found, wordings=found.wordings if own == found.wordings else f"{found.wordings}+{own}")
     return identity_of(found, named), found.licence
+
+
+async def examiner_names(
+    asked: Examination, source: str, target: str, *, patience_seconds: float = 0.0
+) -> tuple[str, ...]:
+    """What decides the examiners' verdicts on translations into ``target``, for a job's settings: others judge again.
+
+    A quality model is its weights' digest, a judge its name with how it is asked, who translates back what it says of
+    itself. Names of before held less: a job of then judges its translations once more. Raises as :func:`identify`.
+    """
+    found = []
+    if (quality := asked.quality) is not None:
+        weights = await asyncio.to_thread(_estimator, quality.model)
+        found.append(f"quality:{quality.model.name}+{weights}>={quality.minimum:g}")
+    if (back := asked.round_trip) is not None:
+        named = Named(licence="unknown", revision=back.revision, source=target, target=source)
+        model = await _back(back.translator, named, patience_seconds)
+        found.append(f"round_trip:{model}>={back.settings.chrf_min:g}")
+    return (*found, *([asked.judge.name] if asked.judge else []))
+
+
+def _estimator(folder: Path) -> str:
+    """Its files by their content, in whatever form its weights and tokenizer are; only its card decides nothing."""
+    if not (folder / "config.json").is_file():
+        raise NotFound(f"{folder} holds no model (no config.json)")
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix not in _WORDS)
+    return digest([[path.name, file_sha256(path)] for path in files])[:_SHOWN]
+
+
+async def _back(connection: Connection, named: Named, patience_seconds: float) -> str:
+    """Who translates back, by a name and a digest of all that decides how."""
+    try:
+        found = await _described(connection.checked(), named, patience_seconds)
+    except NotFound as error:
+        if error.reason != _NO_DESCRIPTION:
+            raise
+        if not named.revision:
+            raise InvalidInput(f"{error.message}; update it, or name it (examiners.round_trip.revision)") from error
+        return named.revision
+    decides = {name: getattr(found, name) for name in _COMPARED if name != "licence"}
+    name = "@".join(part for part in (named.revision, found.revision[:_SHOWN]) if part)
+    return f"{name}+{short_digest(decides)}"
+
+
+async def _translator(connection: Connection, named: Named, patience_seconds: float) -> Description:
+    try:
+        return await _described(connection, named, patience_seconds)
+    except NotFound as error:
+        if error.reason != _NO_DESCRIPTION:
+            raise
+        raise InvalidInput(
+            f"{error.message}: update it, or give its prompt and decoding a name with --translator-identity and change "
+            "that name when you change them"
+        ) from error
+
+
+async def _described(connection: Connection, named: Named, patience_seconds: float) -> Description:
+    if connection.service:
+        return await _asked(connection, named, patience_seconds)
+    return await asyncio.to_thread(_own, connection, named)
 
 
 def _declared(connection: Connection, named: Named) -> Identity:
     if not connection.service:
         raise InvalidInput("only a service's translations are declared; a model folder or an endpoint is known")
     if not named.revision:
-        raise InvalidInput("name the weights with --revision: two models must never share content addresses")
+        raise InvalidInput(_NAMELESS)
     word = f"declared: {named.declared}"
     return Identity(
         revision=named.revision, quantisation=named.quantisation, licence=named.licence, licences=named.licences,
@@ -102,14 +172,14 @@ def _own(connection: Connection, named: Named) -> Description:
         settings, source=named.source, target=named.target, weights=held, judge=connection.content_judge,
         endpoint=connection.asked() if connection.endpoint else None,
     )  # fmt: skip
-    return replace(found, revision="") if named.revision else found
+    return replace(found, revision="") if named.revision and folder is not None else found
 
 
 def identity_of(found: Description, named: Named) -> Identity:
     """What a translator says of itself, with what the user says. Raises InvalidInput where they contradict."""
-    revision = "@".join(part for part in (named.revision, found.revision) if part)
+    revision = "@".join(dict.fromkeys(part for part in (named.revision, found.revision) if part))
     if not revision:
-        raise InvalidInput("name the weights with --revision: two models must never share content addresses")
+        raise InvalidInput(_NAMELESS)
     if named.quantisation and found.quantisation and named.quantisation != found.quantisation:
         raise InvalidInput(f"--quantisation {named.quantisation}, but the weights are {found.quantisation}")
     if found.style not in set(PromptStyle):
@@ -150,11 +220,11 @@ async def _one(address: str, named: Named, patience_seconds: float) -> Descripti
             ) as client:
                 return await client.describe(named.source, named.target)
         except NotFound as error:
-            if error.reason != "NO_DESCRIPTION":
+            if error.reason != _NO_DESCRIPTION:
                 raise
-            raise InvalidInput(
-                f"{address} is older than this client and cannot say what decides its translations: update it, or give "
-                "its prompt and decoding a name with --translator-identity and change that name when you change them"
+            raise NotFound(
+                f"{address} is older than this client and cannot say what decides its translations",
+                reason=_NO_DESCRIPTION,
             ) from error
         except (Unavailable, NoModel) as error:
             if time.monotonic() >= ends:

@@ -131,9 +131,12 @@ class Attempts:
             return reasons[0]
         return replies.numbers(masked, text, *route.languages) if self._settings.check_replies else ""
 
-    async def ask(self, prompt: Prompt, route: Route) -> Said:
-        """A question that is no translation."""
-        return await self._say(prompt, route, 0)
+    async def ask(self, prompt: Prompt, route: Route, *, unit: str) -> tuple[Said, tuple[SegmentAttempt, ...]]:
+        """A question that is no translation, and what it cost: nothing where it was too long to be asked."""
+        said = await self._say(prompt, route, 0)
+        if said.finish_reason == "too_long":
+            return said, ()
+        return said, (_paid(unit, 0, said),)
 
     async def _say(self, prompt: Prompt, route: Route, number: int) -> Said:
         settings = self._settings
@@ -200,7 +203,8 @@ class Attempts:
         return await self.once(part, route, frame, unit="sentence")
 
 
-def _record(unit: str, number: int, said: Said, verdict: Verdict, reason: str) -> SegmentAttempt:
+def _paid(unit: str, number: int, said: Said) -> SegmentAttempt:
+    """A generation, whatever was made of it; its turn and segment are the caller's to say."""
     return SegmentAttempt(
         turn=0,
         segment=-1,
@@ -209,8 +213,10 @@ def _record(unit: str, number: int, said: Said, verdict: Verdict, reason: str) -
         finish_reason=said.finish_reason,
         prompt_tokens=said.prompt_tokens,
         output_tokens=said.output_tokens,
-        repairs=verdict.repairs,
-        difference=str(verdict.difference),
-        reason=reason,
         model_version=said.version,
     )
+
+
+def _record(unit: str, number: int, said: Said, verdict: Verdict, reason: str) -> SegmentAttempt:
+    paid = _paid(unit, number, said)
+    return replace(paid, repairs=verdict.repairs, difference=str(verdict.difference), reason=reason)

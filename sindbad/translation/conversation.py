@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from sindbad.errors import DeadlineExceeded, InvalidInput
 from sindbad.translation.asking import Frame, Route
 from sindbad.translation.attempts import Attempts
 from sindbad.translation.content import NOTHING, ContentJudge, Kept, kept_by_rule, kept_of_answer
@@ -53,6 +54,7 @@ class Conversation:
     _asked: Kept = NOTHING
     _content: tuple[str, ...] = ()
     _notes: list[str] = field(default_factory=list)
+    _questions: list[SegmentAttempt] = field(default_factory=list)
 
     async def run(self) -> Translation:
         """All turns, or the rejection of the first that fails."""
@@ -66,7 +68,7 @@ class Conversation:
             kept = outcome.turns[0].kept if outcome.turns else ()
             self._done.append((turn, replace(turn, content=outcome.text, kept=kept), outcome))
             if not turn.keep and index < len(request.turns) - 1:
-                await self._learn(turn.content, outcome.text, route)
+                await self._learn(index, turn.content, outcome.text, route)
         return self._together(None, len(request.turns))
 
     # -- one turn ------------------------------------------------------------------------------------------------------
@@ -124,17 +126,24 @@ class Conversation:
             self._notes.append(f"content_kept: turn {index}: {found.task}")
         return found
 
-    async def _learn(self, original: str, translated: str, route: Route) -> None:
-        """Remember how terms came out: those left as they are, and those the model points at."""
+    async def _learn(self, index: int, original: str, translated: str, route: Route) -> None:
+        """Remember how terms came out: those left as they are, and those the model points at when it can be asked."""
         self.memory.learn_kept(original, translated)
         settings, unknown = self.translator.settings, self.memory.unknown(original)
         if not (settings.instructs and settings.remember_terms and unknown):
             return
         attempts = self.translator.attempts
-        said = await attempts.ask(attempts.prompter.terms_prompt(unknown, original, translated, route), route)
+        prompt = attempts.prompter.terms_prompt(unknown, original, translated, route)
+        try:
+            said, asked = await attempts.ask(prompt, route, unit="terms")
+        except (InvalidInput, DeadlineExceeded) as error:  # the translation is there, with or without the answer
+            self._notes.append(f"terms_failed: turn {index}: {error.message}")
+            return
+        if not asked:
+            self._notes.append(f"terms_failed: turn {index}: {said.finish_reason}")
+        self._questions += [replace(record, turn=index) for record in asked]
         wanted = set(unknown)
         self.memory.learn(((term, word) for term, word in read_terms(said.text) if term in wanted), translated)
-        self._notes.append(f"terms_asked: {said.prompt_tokens}+{said.output_tokens} tokens")
 
     # -- the outcome ---------------------------------------------------------------------------------------------------
 
@@ -144,6 +153,7 @@ class Conversation:
         pairs: list[SegmentPair] = []
         for index, outcome in enumerate(outcomes):
             records += [replace(record, turn=index) for record in outcome.records]
+            records += [record for record in self._questions if record.turn == index]
             pairs += [replace(pair, turn=index) for pair in outcome.segment_map]
         tokens = sum(outcome.output_tokens for outcome in outcomes)
         logprob = sum(outcome.mean_logprob * outcome.output_tokens for outcome in outcomes)
@@ -157,9 +167,9 @@ class Conversation:
             accepted=failed is None,
             reason=reason,
             segments=sum(outcome.segments for outcome in outcomes),
-            attempts=sum(outcome.attempts for outcome in outcomes),
-            prompt_tokens=sum(outcome.prompt_tokens for outcome in outcomes),
-            output_tokens=tokens,
+            attempts=sum(outcome.attempts for outcome in outcomes) + len(self._questions),
+            prompt_tokens=sum(o.prompt_tokens for o in outcomes) + sum(q.prompt_tokens for q in self._questions),
+            output_tokens=tokens + sum(q.output_tokens for q in self._questions),
             mean_logprob=logprob / max(1, tokens),
             model_version=max((outcome.model_version for outcome in outcomes), default=-1),
             turns=turns,

@@ -24,7 +24,7 @@ from sindbad.translation.wording import get_wording
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What a description says of the weights; all unknown where they are somebody else's."""
+    """What a description says of the weights that its translator holds; all unknown where they are somebody else's."""
 
     revision: str = ""
     quantisation: str = ""
@@ -51,9 +51,11 @@ def describe(
 ) -> Description:
     """A translator with these settings in one direction. Raises InvalidInput for a language.
 
-    ``endpoint`` is where it is asked, if its model is there; ``weights``, if it holds its own.
+    ``endpoint`` is where it is asked, if its model is there: the model's name there is its revision; ``weights``, if it
+    holds its own.
     """
     held = weights or Weights()
+    revision = held.revision or (endpoint.model if endpoint is not None else "")
     asked = f";asked={_way_of_asking(endpoint)}" if endpoint is not None else ""
     return Description(
         style=settings.style.value,
@@ -62,7 +64,7 @@ def describe(
         wordings=wordings_digest(source, target),
         masker=MASKER_VERSION,
         judge=model_name(judge, judge_prompt()) if judge is not None else "",
-        revision=held.revision,
+        revision=revision,
         quantisation=held.quantisation,
         licence=held.licence,
         version=held.version,

@@ -73,7 +73,8 @@ class SegmentAttempt:
 
     Attributes:
         turn: index of the turn. segment: index within the turn; -1 when the whole turn was asked for at once.
-        unit: "turn", "segment" or "sentence". number: 0 for the first attempt at this unit.
+        unit: "turn", "segment" or "sentence"; "terms" for a question how the turn's terms came out.
+        number: 0 for the first attempt at this unit.
         finish_reason: as the engine said ("stop", "length", …). prompt_tokens, output_tokens: of this generation.
         repairs: what was mended, by stable names ("digits", "brackets", …).
         difference: what it did to its spans ("missing=[1]"), before any repair; "" for nothing.
@@ -115,11 +116,12 @@ class Translation:
             "span_unknown", "span_order", "empty", "truncated", "too_long", "echo", "chatter", "numbers", "structure").
         segments: units with something to translate, answered by the model or from the cache.
         attempts: generations paid for, retries included. prompt_tokens / output_tokens: summed over attempts.
-        mean_logprob: natural-log probability a sampled token, of the unmodified distribution; 0 when none was sampled.
+        mean_logprob: natural-log probability a sampled token of the translation (not of questions about it), of the
+            unmodified distribution; 0 when none was sampled.
         model_version: weight version that translated; -1 when nothing had to be.
         turns: the conversation with the same roles, order and metadata; for a document its one turn; empty if rejected.
         records: every generation, in the order they ended. segment_map: what became of what, in the source's order.
-        notes: remarks that reject nothing ("term_changed: …"), by stable names.
+        notes: remarks that reject nothing ("term_changed: …", "terms_failed: …"), by stable names.
         request_id: that of the request.
     """
 
@@ -146,7 +148,8 @@ class Description:
     Attributes:
         style: of the prompt. prompt: digest of its words. decoding: limits, retries and checks; only equality counts.
         wordings: digest of both languages'. masker: version of the protected spans. judge: the content judge, or "".
-        revision, quantisation, licence: of the weights; "" where they are somebody else's.
+        revision, quantisation, licence: of the weights; "" where they are somebody else's, but for the name that they
+            have at an endpoint: it is the revision then.
         version: that the service calls them by; -1 likewise. It decides nothing.
     """
 

@@ -397,7 +397,7 @@ class SegmentAttempt(_message.Message):
     segment: _builtins.int
     """Index of the segment within the turn; unset when the whole turn was asked for at once."""
     unit: _builtins.str
-    """"turn", "segment" or "sentence"."""
+    """"turn", "segment", "sentence", or "terms" for a question how the turn's terms came out."""
     number: _builtins.int
     """0 for the first attempt at this unit."""
     finish_reason: _builtins.str
@@ -688,8 +688,8 @@ class TranslatorDescribeResponse(_message.Message):
     LICENCE_FIELD_NUMBER: _builtins.int
     WEIGHT_VERSION_FIELD_NUMBER: _builtins.int
     revision: _builtins.str
-    """Names the weights, configuration, tokenizer and template by their content; empty where the server does not hold
-    the model (an endpoint, the policy service): the caller must name it then.
+    """Names the weights, configuration, tokenizer and template by their content. Where the server does not hold the model
+    (weight_version is unset) the caller must name it: this is the name that an endpoint has for it then, or empty.
     """
     quantisation: _builtins.str
     """"FP8_DYNAMIC", "W8A8"; empty for weights as trained, or where the server does not hold the model."""

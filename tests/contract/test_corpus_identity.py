@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,8 +20,8 @@ from services.translator.service import TranslatorServiceSettings, build
 from sindbad.cli.corpus import join
 from sindbad.cli.main import app
 from sindbad.clients import TranslatorClient
-from sindbad.corpus.connect import Connection
-from sindbad.corpus.identify import Named, identify
+from sindbad.corpus.connect import Connection, Examination
+from sindbad.corpus.identify import Named, examiner_names, identify
 from sindbad.corpus.job import Job
 from sindbad.corpus.store import JobStore
 from sindbad.errors import InvalidInput, NoModel, NotFound
@@ -77,7 +78,7 @@ async def test_a_services_own_style_and_limits_are_in_the_address_and_not_the_cl
         identity, _ = await identify(Connection(service=(running.address,)), NAMED)
     assert identity.style is PromptStyle.LIGHT
     assert "max_tokens=99" in identity.decoding
-    assert (identity.masker, identity.revision) == (MASKER_VERSION, "one")
+    assert (identity.masker, identity.revision) == (MASKER_VERSION, "one@m")
     assert identity.wordings
     assert identity.prompt
 
@@ -86,6 +87,7 @@ async def test_a_services_own_style_and_limits_are_in_the_address_and_not_the_cl
     "change",
     [{"translator": {"style": "instruct"}}, {"translator": {"check_replies": False}},
      {"content_judge": {"base_url": "http://127.0.0.1:1/v1", "model": "j"}},
+     {"endpoint": {"base_url": "http://127.0.0.1:1/v1", "model": "other"}},
      {"endpoint": {"base_url": "http://127.0.0.1:1/v1", "model": "m", "extra": {"top_k": 1}}}],
 )  # fmt: skip
 async def test_services_that_translate_otherwise_have_other_addresses_and_share_no_job(change: dict[str, Any]) -> None:
@@ -141,6 +143,27 @@ async def test_a_server_that_is_too_old_to_say_it_is_an_error_unless_the_user_sa
     assert first.differences(other)
 
 
+async def test_who_translates_back_is_asked_who_it_is() -> None:
+    def asked(address: str, **more: Any) -> Examination:
+        return Examination.model_validate({"round_trip": {"translator": {"service": [address]}, **more}})
+
+    backwards = {"directions": ["ar-en"]}
+    async with (
+        service(**behind(None), **backwards) as one,
+        service(**behind(None), **backwards) as two,
+        service(**behind(None, max_tokens=99), **backwards) as slower,
+        an_old_server() as old,
+    ):
+        names = [await examiner_names(asked(running.address), "en", "ar") for running in (one, two, slower)]
+        assert names[0] == names[1] != names[2]
+        assert re.fullmatch(r"round_trip:m\+[0-9a-f]{16}>=30", names[0][0])
+        with pytest.raises(InvalidInput, match=r"en-ar|ar-en"):
+            await examiner_names(asked(one.address), "ar", "en")
+        with pytest.raises(InvalidInput, match=r"older than this client.*examiners\.round_trip\.revision"):
+            await examiner_names(asked(old), "en", "ar")
+        assert await examiner_names(asked(old, revision="mine"), "en", "ar") == ("round_trip:mine>=30",)
+
+
 @pytest.mark.slow
 async def test_a_service_with_its_own_weights_says_what_the_folder_would(tmp_path: Path) -> None:
     own = {"model": {"directory": FOLDER, "version": 4}, "engine": {"kind": "transformers", "threads": 1}}
@@ -168,9 +191,10 @@ async def sindbad(*arguments: str) -> str:
 def begin(tmp_path: Path, texts: list[str], *options: str) -> list[str]:
     """The command that begins a job over ``texts``."""
     file, config = tmp_path / "rows.jsonl", tmp_path / "job.yaml"
+    answers = ("It is so.", "Nobody knows it.")  # nothing of two rows shares a translation, whoever is faster
     turns = [
-        [{"role": "user", "content": text}, {"role": "assistant", "content": f"It is so, {n}."}]
-        for n, text in enumerate(texts)
+        [{"role": "user", "content": text}, {"role": "assistant", "content": said}]
+        for text, said in zip(texts, answers, strict=True)
     ]
     lines = [json.dumps({"id": str(n), "messages": one}) for n, one in enumerate(turns)]
     file.write_text("\n".join(lines), encoding="utf-8")
@@ -208,6 +232,46 @@ async def test_a_service_that_changed_reruns_its_rows_at_resume_and_says_why(tmp
             assert "nothing is missing" in await sindbad("resume", job)
             assert (await join(job, 2, "")).attempts == 0  # a worker whose round is finished
     assert Job.open(JobStore(job)).spec.identity.style is PromptStyle.LIGHT
+
+
+def returned(prompt: str) -> str:
+    """A way back that any threshold of 0 keeps."""
+    _, _, text = prompt.rpartition(" into English:\n\n")
+    return re.sub(r"[\u0600-\u06ff]", "a", text)
+
+
+@pytest.mark.slow
+async def test_another_back_translator_judges_again_and_so_does_a_job_of_before_once_and_nothing_is_translated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = str(tmp_path / "job")
+    with endpoint() as model, endpoint(returned) as back:
+        command = begin(tmp_path, ["Who is there?", "Where is it?"], "--endpoint", model.url, "--endpoint-model", "m")
+
+        def examined_by(name: str) -> None:
+            asked = {"round_trip": {"translator": {"endpoint": back.url, "endpoint_model": name},
+                                    "settings": {"chrf_min": 0}}}  # fmt: skip
+            (tmp_path / "job.yaml").write_text(f"{CONFIG}examiners: {json.dumps(asked)}\n", encoding="utf-8")
+
+        async def of_before(*_: Any, **__: Any) -> tuple[str, ...]:
+            return ("round_trip>=0",)
+
+        examined_by("one")
+        with monkeypatch.context() as patch:
+            patch.setattr("sindbad.corpus.identify.examiner_names", of_before)
+            assert "2 rows, 2 kept" in await sindbad(*command)
+            assert "nothing is missing" in await sindbad(*command)
+        translated, judged = len(model.bodies), len(back.bodies)
+        with pytest.raises(InvalidInput, match=r"examiners are not what.*\(round_trip>=0; now round_trip:one\+"):
+            await join(job, 0, "")
+        for change in (lambda: None, lambda: examined_by("two")):
+            change()
+            told = await sindbad(*command)
+            assert "other examiners: what is translated is judged again" in told
+            assert "2 rows, 2 kept" in told
+            assert "nothing is missing" in await sindbad("resume", job)
+        assert len(model.bodies) == translated
+        assert len(back.bodies) == 3 * judged
 
 
 async def test_the_glossary_reaches_every_worker_and_a_changed_term_pays_for_its_rows_only(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from sindbad.corpus.examiners import (
     segments,
 )
 from sindbad.corpus.filters import Pair
+from sindbad.corpus.identify import examiner_names
 from sindbad.corpus.job import local_store
 from sindbad.corpus.translate import translate_corpus
-from sindbad.errors import InvalidInput
+from sindbad.errors import InvalidInput, NotFound
 from sindbad.translation.glossary import Glossary
 from sindbad.translation.protocol import Translation
 from tests.unit.corpus.jobs import FAST, Perfect, job, records
@@ -128,10 +130,41 @@ async def test_examiners_are_asked_after_the_rules_and_their_verdict_is_in_the_l
     assert (attempt.stage, attempt.reason, attempt.detail) == ("examine", "judge", "model_reject")
 
 
-def test_an_examination_names_what_decides() -> None:
-    asked = Examination.model_validate(
-        {"judge": {"endpoint": {"base_url": "http://x/v1", "model": "qwen"}},
-         "round_trip": {"translator": {"service": ["a:1"]}, "settings": {"chrf_min": 40}}}
-    )  # fmt: skip
-    assert asked.names() == ("round_trip>=40", asked.judge.name)
-    assert asked.judge.name.startswith("judge:qwen+")
+async def test_an_examination_names_what_decides() -> None:
+    def asked(model: str, url: str = "http://x/v1", **more: object) -> Examination:
+        return Examination.model_validate(
+            {"judge": {"endpoint": {"base_url": url, "model": "qwen"}},
+             "round_trip": {"translator": {"endpoint": url, "endpoint_model": model, **more},
+                            "settings": {"chrf_min": 40}}}
+        )  # fmt: skip
+
+    async def names(examination: Examination, target: str = "ar") -> tuple[str, ...]:
+        return await examiner_names(examination, "en", target)
+
+    back, judge = await names(asked("small"))
+    assert re.fullmatch(r"round_trip:small\+[0-9a-f]{16}>=40", back)
+    assert judge.startswith("judge:qwen+")
+    assert await names(asked("small", "http://elsewhere/v1")) == (back, judge)
+    changes = [{"extra": {"top_k": 1}}, {"settings": {"style": "instruct", "retries": 0}}]
+    found = [await names(asked("small", **change)) for change in changes]
+    found += [await names(asked("other")), await names(asked("small"), "fr")]
+    assert len({back, *(one for one, _ in found)}) == 5
+
+
+async def test_an_estimator_is_named_by_its_weights_and_not_by_its_folders_name(tmp_path: Path) -> None:
+    async def name(folder: str, weights: bytes) -> str:
+        place = tmp_path / folder / "qe"
+        place.mkdir(parents=True)
+        (place / "config.json").write_text("{}")
+        (place / "pytorch_model.bin").write_bytes(weights)
+        (place / "README.md").write_text(folder)
+        asked = {"quality": {"model": str(place), "licence": "apache-2.0", "minimum": 0.4}}
+        (found,) = await examiner_names(Examination.model_validate(asked), "en", "ar")
+        return found
+
+    one, copy, other = await name("a", b"1"), await name("b", b"1"), await name("c", b"2")
+    assert re.fullmatch(r"quality:qe\+[0-9a-f]{16}>=0\.4", one)
+    assert one == copy != other
+    gone = {"quality": {"model": str(tmp_path / "gone"), "licence": "apache-2.0", "minimum": 0.4}}
+    with pytest.raises(NotFound, match="gone"):
+        await examiner_names(Examination.model_validate(gone), "en", "ar")

@@ -13,7 +13,7 @@ from sindbad.cli.corpus import _connected_before
 from sindbad.clients.openai import OpenAISettings
 from sindbad.corpus.address import Identity
 from sindbad.corpus.connect import Connection, Examination, JudgeConfig, texts
-from sindbad.corpus.identify import Named, identify
+from sindbad.corpus.identify import Named, examiner_names, identify
 from sindbad.corpus.job import Job, JobSpec, local_store
 from sindbad.errors import InvalidInput
 from sindbad.translation import described, prompts
@@ -88,16 +88,23 @@ async def test_a_changed_prompt_file_wording_or_judges_prompt_is_another_address
         assert not set(judged) & set(await address(content_judge=JUDGE))
 
 
-def test_an_examiners_name_holds_its_prompt_and_how_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    def names(asked: OpenAISettings) -> tuple[str, ...]:
-        return Examination(judge=JudgeConfig(endpoint=asked)).names()
+async def test_an_examiners_name_holds_its_prompt_and_how_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def names(asked: OpenAISettings) -> tuple[str, ...]:
+        return await examiner_names(Examination(judge=JudgeConfig(endpoint=asked)), "en", "ar")
 
-    (before,) = names(JUDGE)
+    (before,) = await names(JUDGE)
     assert before.startswith("judge:judge+")
-    assert names(JUDGE.model_copy(update={"temperature": 1.0})) != (before,)
-    assert names(JUDGE.model_copy(update={"base_url": "http://elsewhere/v1", "parallel": 2})) == (before,)
+    assert await names(JUDGE.model_copy(update={"temperature": 1.0})) != (before,)
+    assert await names(JUDGE.model_copy(update={"base_url": "http://elsewhere/v1", "parallel": 2})) == (before,)
     monkeypatch.setattr("sindbad.corpus.connect.JUDGE_PROMPT", "Is it good? {text} {translation}")
-    assert names(JUDGE) != (before,)
+    assert await names(JUDGE) != (before,)
+
+
+async def test_two_models_of_one_endpoint_have_two_addresses_under_one_revision() -> None:
+    one, other = await address(), await address(endpoint_model="other")
+    assert not set(one) & set(other)
+    identity, _ = await identify(Connection(**INSTRUCT), NAMED)
+    assert identity.model == "one@m"
 
 
 async def test_a_model_folder_says_its_own_weights_prompt_and_licence(tmp_path: Path) -> None:

@@ -11,14 +11,14 @@ import pytest
 
 from sindbad.corpus.answered import evidence
 from sindbad.corpus.filters import Pair
-from sindbad.errors import DeadlineExceeded, EngineFailure, InvalidInput
+from sindbad.errors import DeadlineExceeded, EngineFailure, InvalidInput, SindbadError
 from sindbad.translation.fair import FairSlots
 from sindbad.translation.glossary import Glossary
 from sindbad.translation.numbers import differing, value
 from sindbad.translation.prompts import PromptStyle
 from sindbad.translation.protocol import SegmentPair, TranslationRequest, Turn
 from sindbad.translation.replies import chatter, echo
-from sindbad.translation.speakers import EndpointSpeaker, Prompt
+from sindbad.translation.speakers import EndpointSpeaker, Prompt, Said
 from sindbad.translation.terms import TermMemory
 from sindbad.translation.translator import Translator, TranslatorSettings
 from tests.shared import shared
@@ -136,6 +136,57 @@ async def test_a_term_is_asked_for_once_and_used_again_and_a_change_is_noticed()
     assert "Data Lake = بحيرة البيانات" in speaker.prompts[2].user
     assert "term_changed: turn 1: Data Lake" in outcome.notes
     assert len(speaker.prompts) == 4  # turn, terms, turn, and once more because the term had changed
+
+
+class Counted(Speaking):
+    """Adds up what the model was asked."""
+
+    prompt_tokens = output_tokens = 0
+
+    async def say(self, prompt: Prompt, **how: Any) -> Said:
+        said = await super().say(prompt, **how)
+        self.prompt_tokens += said.prompt_tokens
+        self.output_tokens += said.output_tokens
+        return said
+
+
+TERMED = tuple(Turn(role, f"{word} we read it in the Data Lake again") for role, word in
+               (("user", "Today"), ("assistant", "Tomorrow"), ("user", "Later")))  # fmt: skip
+
+
+@pytest.mark.parametrize("rejected", [False, True])
+async def test_every_question_of_a_conversation_is_in_its_account(rejected: bool) -> None:
+    def answer(text: str, prompt: Prompt) -> str:
+        if "JSON object" in prompt.user:
+            return '{"Data Lake": "بحيرة البيانات"}'
+        return "" if rejected and "Later" in text else "قرأنا هذا في بحيرة البيانات مرة أخرى"
+
+    speaker = Counted(answer)
+    settings = TranslatorSettings(style=PromptStyle.INSTRUCT, retries=0)
+    outcome = await Translator(settings=settings, speaker=speaker).translate(conversation(*TERMED))
+    assert outcome.accepted is not rejected
+    assert (outcome.prompt_tokens, outcome.output_tokens) == (speaker.prompt_tokens, speaker.output_tokens)
+    assert outcome.attempts == len(outcome.records) == len(speaker.prompts) > 3
+    assert [record.turn for record in outcome.records if record.unit == "terms"] == [0]
+    if outcome.accepted:
+        sampled = [record.output_tokens for record in outcome.records if record.unit != "terms"]
+        assert outcome.mean_logprob == pytest.approx(-len(sampled) / sum(sampled))
+
+
+@pytest.mark.parametrize("error", [InvalidInput, DeadlineExceeded])
+async def test_a_question_about_terms_that_fails_is_a_note_and_no_rejection(error: type[SindbadError]) -> None:
+    def answer(text: str, prompt: Prompt) -> str:
+        if "JSON object" in prompt.user:
+            raise error("this model's maximum context length is 4096 tokens")
+        return "قرأنا هذا في بحيرة البيانات مرة أخرى"
+
+    speaker = Counted(answer)
+    settings = TranslatorSettings(style=PromptStyle.INSTRUCT, retries=0)
+    outcome = await Translator(settings=settings, speaker=speaker).translate(conversation(*TERMED))
+    assert outcome.accepted
+    noted = "this model's maximum context length is 4096 tokens"
+    assert outcome.notes == tuple(f"terms_failed: turn {turn}: {noted}" for turn in (0, 1))
+    assert outcome.output_tokens == speaker.output_tokens
 
 
 def test_a_rendering_that_does_not_stand_in_the_translation_is_not_remembered() -> None:

@@ -1,8 +1,9 @@
 """Evidence of a form in one language: the stored sentence of every clue, and that no form of the answer is in the text.
 
-A sentence supports a fact if it names the object, and the subject too unless it stands on the subject's own page; it
-supports an amount if the number stands in it. Counts and superlatives need the sentences of every member, and of the
-attribute that decides. What is hidden may not be named either (papers.md tests 13, 14).
+A sentence supports a fact if it names the object, and the subject too unless it stands on the subject's own page, both
+as whole words; it supports an amount if the number stands in it. Of several sentences the first that does is taken.
+Counts and superlatives need the sentences of every member, and of the attribute that decides. What is hidden may not be
+named either (papers.md tests 13, 14).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from sindbad.questions.wording import Worder
 
 _SHORT = 4
 _CLITICS = "[وفبكل]{0,2}(?:ال|لل)?"
+_BEFORE = re.compile(_CLITICS)
 _LATIN_SHORT = 3
 _NUMBERS = re.compile(r"\d+(?:[.,٬٫]\d+|[ \u202f\u00a0]\d{3}(?!\d))*")
 EASTERN_DIGITS = str.maketrans("٠١٢٣٤٥٦٧٨٩٫", "0123456789.")
@@ -126,10 +128,44 @@ def names_both(source: Source, subject: Entity, object_: Entity, pack: LanguageP
 
 
 def _is_named(source: Source, entity: Entity, pack: LanguagePack) -> bool:
-    names = (entity.names.get(pack.code, ""), *entity.aliases.get(pack.code, ()))
-    if any(name and name in source.sentence for name in names):
+    """As whole words, as it is written or normalised: "Gold" is not named by "Golden Medal Ribbon"."""
+    names = [name for name in (entity.names.get(pack.code, ""), *entity.aliases.get(pack.code, ())) if name]
+    if any(_has_words(source.sentence, name, pack) for name in names):
         return True
-    return any(name and mentions(source.sentence, name, pack) for name in names)
+    normal = pack.normalise_answer(source.sentence)
+    short = [name for name in names if len(name) <= _LATIN_SHORT and name.isascii()]  # codes: in their own case only
+    wanted = [pack.normalise_answer(name) for name in names if name not in short]
+    return any(name and _has_words(normal, name, pack) for name in wanted)
+
+
+def _has_words(text: str, name: str, pack: LanguagePack) -> bool:
+    """Whether a name stands in a text and no word goes on before or behind it; Arabic clitics may be written onto it.
+
+    By hand: a pattern for each of a graph's names would be compiled anew for each.
+    """
+    at = text.find(name)
+    while at >= 0:
+        end = at + len(name)
+        if not (_goes_on(name[-1]) and _goes_on(text[end : end + 1])) and _begins(text, at, name, pack):
+            return True
+        at = text.find(name, at + 1)
+    return False
+
+
+def _begins(text: str, at: int, name: str, pack: LanguagePack) -> bool:
+    """Whether a word begins at a place, or behind the clitics of one."""
+    if not (at and _goes_on(name[0]) and _goes_on(text[at - 1])):
+        return True
+    if pack.code != "ar":
+        return False
+    start = at
+    while start and _goes_on(text[start - 1]):
+        start -= 1
+    return _BEFORE.fullmatch(text, start, at) is not None
+
+
+def _goes_on(char: str) -> bool:
+    return char.isalnum() or char == "_"
 
 
 def states_number(source: Source, attribute: Attribute, pack: LanguagePack) -> bool:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sindbad.errors import InvalidInput
 from sindbad.graph.knowledge import GraphView
+from sindbad.questions.answers import number_answer
 from sindbad.questions.builders import Builder, Wish
 from sindbad.questions.candidates import Kind
 from sindbad.questions.checks import Checks, Failure, is_false, structural_cut
@@ -287,14 +288,7 @@ class Maker:
     def _answer(self, form: LogicalForm, worder: Worder) -> tuple[str, tuple[str, ...]]:
         """The answer and its other accepted forms in one language."""
         if form.answer is None:
-            value = form.value or 0.0
-            is_year = form.operation == "value" and self._compact.columns[form.attribute].kind == "date"
-            if is_year:
-                year = str(int(value))
-                native = year.translate(str.maketrans("0123456789", worder.pack.digits))
-                return year, (native,) if native != year else ()
-            main = worder.grammar.number(value)
-            return main, tuple(way for way in worder.grammar.number_forms(value) if way != main)
+            return number_answer(form, worder, self._compact.columns.get(form.attribute))
         entity = self._graph.entity(self._compact.ids[form.answer])
         return entity.name(worder.language), tuple(entity.aliases.get(worder.language, ()))
 

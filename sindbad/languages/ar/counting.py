@@ -38,7 +38,8 @@ class Unit:
 
 
 def _noun(singular: str, accusative: str, one: str, dual: str, oblique: str, plural: str) -> Noun:
-    return Noun(singular, accusative=accusative, one=one, dual=dual, oblique=oblique, plural=plural)
+    feminine = "واحدة" in one
+    return Noun(singular, "", feminine, accusative=accusative, one=one, dual=dual, oblique=oblique, plural=plural)
 
 
 def _fixed(word: str) -> Noun:

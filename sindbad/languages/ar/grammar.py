@@ -22,6 +22,9 @@ _DIGITS: Final = "٠١٢٣٤٥٦٧٨٩"
 _PREPOSITION: Final = re.compile(r"\s+(?:في|عام|سنة|يوم|بتاريخ|منذ)$")
 _GOVERNS: Final = re.compile(r"(?:^|\s)(?:خط العرض|خط الطول|في|عند|على|من|إلى|عن|بمقدار|بلغ|تبلغ)$")
 """Last words of phrases after which a number stands in the genitive or accusative: "على خط العرض درجتين"."""
+_ON_A_LINE: Final = re.compile(r"\s(?:خط العرض|خط الطول)$")
+_BARE: Final = ("عضو في ", "جزء من ", "مدفون في ", "مدفونة في ", "مدينة في ", "من عناصر ", "من بطولة ")
+"""Phrases without a verb and without a pronoun of the subject: a clause that begins so takes "هو" or "هي"."""
 _OF: Final[Mapping[str, tuple[str, str]]] = {
     "عدد السكان": ("عدد السكان", "في {}"),
     "المساحة": ("المساحة الإجمالية", ""),
@@ -53,7 +56,8 @@ class ArabicGrammar(Grammar):
         return f"{noun.definite} ({letter})"
 
     def mention_after(self, phrase: str, noun: Noun, letter: str) -> str:
-        named = phrase.split()[-1] in KINDS or phrase.endswith((f" {noun.singular}", f" {noun.definite}"))
+        last = phrase.split()[-1]
+        named = {last, last.removeprefix("ب")} & KINDS or phrase.endswith((f" {noun.singular}", f" {noun.definite}"))
         return f"({letter})" if named else self.mention(noun, letter)
 
     def joined(self, predicates: Sequence[str]) -> str:
@@ -77,6 +81,8 @@ class ArabicGrammar(Grammar):
             return f"{verb} {times.period(form, low, high)}"
         owner = "لديها" if noun.feminine else "لديه"
         verb = self.agreeing(measure.phrase, noun) or f"{owner} {measure.label} بمقدار"
+        if form != "exact" and _ON_A_LINE.search(verb):
+            verb = f"{verb} البالغ"
         return f"{verb} {self._amount(form, low, high, measure.unit, oblique=bool(_GOVERNS.search(verb)))}"
 
     def _amount(self, form: Form, low: float, high: float, unit: str, *, oblique: bool) -> str:
@@ -136,23 +142,24 @@ class ArabicGrammar(Grammar):
         return times.year_forms(year, _DIGITS)
 
     def which_fits(self, noun: Noun, predicates: Sequence[str]) -> str:
-        return f"أي {noun.singular} {self.joined(predicates)}؟"
+        return f"أي {noun.singular} {self.joined(_clauses(noun, predicates, first=False))}؟"
 
     def which_is(self, noun: Noun, letter: str) -> str:
         asked = ("من هي" if noun.feminine else "من هو") if noun.person else ("ما هي" if noun.feminine else "ما هو")
         return f"{asked} {noun.definite} ({letter})؟"
 
     def the_one(self, noun: Noun, predicates: Sequence[str]) -> str:
-        return f"{noun.definite} {'التي' if noun.feminine else 'الذي'} {self.joined(predicates)}"
+        return f"{noun.definite} {'التي' if noun.feminine else 'الذي'} {self.joined(_clauses(noun, predicates))}"
 
     def how_many(self, noun: Noun, predicates: Sequence[str]) -> str:
-        return f"كم {noun.accusative or noun.singular} {self.joined(predicates)}؟"
+        return f"كم {noun.accusative or noun.singular} {self.joined(_clauses(noun, predicates))}؟"
 
     def which_extreme(self, noun: Noun, predicates: Sequence[str], measure: Measure, *, largest: bool) -> str:
         degree = ("الأحدث" if largest else "الأسبق") if measure.is_date else ("الأعلى" if largest else "الأدنى")
-        said = self.joined(predicates)
         if noun.feminine and not noun.person and noun.definite_plural:  # what is said of a she is said of such plurals
+            said = self.joined(_clauses(noun, predicates))
             return f"من بين {noun.definite_plural} التي {said}، ما هي {degree} من حيث {measure.label}؟"
+        said = self.joined(_clauses(noun, predicates, first=False))
         asked = f"{'من' if noun.person else 'ما'} {'هي' if noun.feminine else 'هو'}"
         return f"إذا نظرنا إلى كل {noun.singular} {said}، ف{asked} {degree} من حيث {measure.label}؟"
 
@@ -172,6 +179,15 @@ class ArabicGrammar(Grammar):
     def which_of_two(self, measure: Measure, first: str, second: str, *, largest: bool) -> str:
         degree = ("أحدث" if largest else "أسبق") if measure.is_date else ("أعلى" if largest else "أدنى")
         return f"أيهما {degree} من حيث {measure.label}: {first} أم {second}؟"
+
+
+def _clauses(noun: Noun, predicates: Sequence[str], *, first: bool = True) -> list[str]:
+    """Predicates as clauses of one noun: a bare one takes its pronoun, the ``first`` where it has to."""
+    pronoun = "هي" if noun.feminine else "هو"
+    return [
+        f"{pronoun} {said}" if said.startswith(_BARE) and (first or place) else said
+        for place, said in enumerate(predicates)
+    ]
 
 
 def _of(measure: Measure, thing: str, unit: str = "") -> str:

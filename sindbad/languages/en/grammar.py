@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import ClassVar
 
-from sindbad.languages.en.plurals import plural
+from sindbad.languages.en.plurals import is_plural, plural
 from sindbad.languages.en.units import CLOSE_UP, UNITS
 from sindbad.languages.grammar import Form, Grammar, Measure, Noun, century, decade, forms_of, plain, scaled
 
@@ -58,7 +58,9 @@ class EnglishGrammar(Grammar):
             verb = _PREPOSITION.sub("", measure.phrase) or f"has its {measure.label}"
             return f"{verb} {self._when(form, low, high)}"
         verb = measure.phrase or f"has as its {measure.label}"
-        return f"{verb} {self._amount(form, low, high, measure.unit)}"
+        if form != "exact" and _ENDS_IN_NOUN.search(verb):
+            verb = f"{verb} of"
+        return f"{verb} {self._amount(form, low, high, measure.unit, after_at=verb.endswith(' at'))}"
 
     def _when(self, form: Form, low: float, high: float) -> str:
         first, last = int(low), int(high)
@@ -71,17 +73,19 @@ class EnglishGrammar(Grammar):
             return _decade(form, *decade(first, last))
         return f"between {self.year(first)} and {self.year(last)}"
 
-    def _amount(self, form: Form, low: float, high: float, unit: str) -> str:
+    def _amount(self, form: Form, low: float, high: float, unit: str, *, after_at: bool) -> str:
         if form == "exact":
             return self.quantity(low, unit)
+        value = {"over": low, "under": high, "about": (low + high) / 2}.get(form, high)
+        said = _with_unit(self._rounded(value), value, unit)
         if form == "about":
-            middle = (low + high) / 2
-            return f"about {_with_unit(self._rounded(middle), middle, unit)}"
-        if form == "over":
-            return f"at least {_with_unit(self._rounded(low), low, unit)}"
-        if form == "under":
-            return f"at most {_with_unit(self._rounded(high), high, unit)}"
-        return f"between {self._rounded(low)} and {_with_unit(self._rounded(high), high, unit)}"
+            return f"about {said}"
+        if form in ("over", "under"):  # "boils at at least" is no English
+            least = form == "over"
+            return (
+                f"{said} or {'more' if least else 'less'}" if after_at else f"at {'least' if least else 'most'} {said}"
+            )
+        return f"between {self._rounded(low)} and {said}"
 
     def _rounded(self, value: float) -> str:
         mantissa, power = scaled(value)
@@ -149,7 +153,7 @@ class EnglishGrammar(Grammar):
         if measure.is_date:
             return f"In which year is the {measure.label} of {thing}?"
         unit = f", in {_asked(measure.unit)}," if measure.unit else ""
-        return f"What is the {measure.label}{unit} of {thing}?"
+        return f"What {'are' if is_plural(measure.label) else 'is'} the {measure.label}{unit} of {thing}?"
 
     def sum_of(self, measure: Measure, first: str, second: str) -> str:
         unit = f", in {_asked(measure.unit)}" if measure.unit else ""

@@ -13,6 +13,7 @@ _IRREGULAR: Final[Mapping[str, str]] = {
     "life": "lives", "wife": "wives", "leaf": "leaves", "shelf": "shelves", "people": "peoples", "quiz": "quizzes",
     "basis": "bases", "criterion": "criteria", "foot": "feet", "mouse": "mice",
 }  # fmt: skip
+_SINGULAR_IN_S: Final = ("ss", "us", "is", "ics", "series", "species", "news")
 _HEAD: Final = re.compile(r"\s+(?:of|in|for|at|from|by|with)\s")
 """What ends the part of a name that is counted."""
 
@@ -21,10 +22,21 @@ def plural(noun: str) -> str:
     """Several of it: "country" is "countries", "field of study" is "fields of study"."""
     if noun in _IRREGULAR:
         return _IRREGULAR[noun]
-    tail = _HEAD.search(noun)
-    head, rest = (noun[: tail.start()], noun[tail.start() :]) if tail else (noun, "")
+    head, rest = _parts(noun)
     before, space, last = head.rpartition(" ")
     return f"{before}{space}{_plural_word(last)}{rest}"
+
+
+def is_plural(noun: str) -> bool:
+    """Whether a label names several things as it stands: "land boundaries", not "atomic mass"."""
+    head, _ = _parts(noun)
+    return head.endswith("s") and not head.endswith(_SINGULAR_IN_S)
+
+
+def _parts(noun: str) -> tuple[str, str]:
+    """What is counted, and what it is of."""
+    tail = _HEAD.search(noun)
+    return (noun[: tail.start()], noun[tail.start() :]) if tail else (noun, "")
 
 
 def _plural_word(word: str) -> str:

@@ -6,6 +6,7 @@ marked safe. Writing is deterministic for the same data and atomic.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,15 @@ from sindbad import atomic
 from sindbad.agent.trajectory import Trajectory
 from sindbad.evaluation.report.charts import bar_chart, line_chart
 from sindbad.languages import is_rtl
+
+_UNTOLD = re.compile(r"\s*(?:[-–—]|n/a)?\s*")
+_FIGURE = re.compile(r"[\s(\[]*[+\-−±~<>≤≥≈×]?\s*[\d.]")
+_UNIT_LETTERS = 12
+"""A figure's unit and its "of" have no more letters; a sentence that starts with a number has."""
+
+
+def _is_figure(cell: str) -> bool:
+    return _FIGURE.match(cell) is not None and sum(map(str.isalpha, cell)) <= _UNIT_LETTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +56,20 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table; the first column is a heading, the others are right-aligned."""
+    """A table. Columns of figures are flush right; the first column, a heading, and text are flush left."""
 
     title: str
     note: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+
+    @property
+    def figures(self) -> tuple[bool, ...]:
+        """For each column, whether it holds figures: every cell that says something starts with one."""
+        width = max(len(row) for row in (self.header, *self.rows))
+        columns = [[row[at] for row in self.rows if at < len(row)] for at in range(width)]
+        told = [[cell for cell in column if _UNTOLD.fullmatch(cell) is None] for column in columns]
+        return tuple(bool(at and cells) and all(map(_is_figure, cells)) for at, cells in enumerate(told))
 
 
 @dataclass(frozen=True, slots=True)

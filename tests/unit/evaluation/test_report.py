@@ -71,3 +71,42 @@ def test_arabic_trajectories_read_right_to_left(tmp_path: Path) -> None:
 
 def test_the_same_data_gives_the_same_bytes(tmp_path: Path) -> None:
     assert _page(tmp_path / "a") == _page(tmp_path / "b")
+
+
+def test_every_line_of_an_arabic_attempt_runs_in_its_own_direction(tmp_path: Path) -> None:
+    attempt = _trajectory("ar")
+    attempt.steps[1:1] = [Step("malformed", 0, "no call", observation="", ok=False)]
+    page = write_report(Report("Run", "", trajectories=[("live", attempt)]), tmp_path / "report.html").read_text(
+        "utf-8"
+    )
+    block = page[page.index('<div lang="ar" dir="rtl">') :]
+    for text in ("thinking", "no call", "what is known", "&lt;script&gt;alert(1)&lt;/script&gt;", "done"):
+        (opening,) = re.findall(rf"<div([^>]*)>{re.escape(text)}<", block)
+        assert 'dir="auto"' in opening, text
+    assert '<div dir="auto"><strong>gold</strong>' in block
+    assert '<div class="call" dir="ltr">visit' in block  # JSON
+    assert re.search(r'</div>\s*<p class="note">ended by', block)  # English, and outside
+
+
+def test_columns_of_figures_are_flush_right_and_text_of_any_script_is_flush_left(tmp_path: Path) -> None:
+    header = ["rank", "English", "Arabic", "edges", "share", "interval", "chosen", "note"]
+    rows = [
+        ["1", "the capital of", "عاصمة", "1,234", "12.5 %", "[0.1, 0.2]", "أ 200", "3 of them were lost on the way"],
+        ["2", "was born in", "ولد في", "–", "3 of 40", "−0.3 [−1, 1]", "أ 12 ب 3", "2 more"],
+    ]
+    table = Table("Relations", "", header, rows)
+    assert [name for name, figure in zip(header, table.figures, strict=True) if figure] == [
+        "edges",
+        "share",
+        "interval",
+    ]
+    page = write_report(Report("Graph", "", tables=[table]), tmp_path / "report.html").read_text("utf-8")
+    assert '<th scope="col" class="figure">edges</th>' in page
+    assert '<td dir="auto" class="figure">1,234</td>' in page
+    assert '<td dir="auto">عاصمة</td>' in page
+    assert re.search(r"th,td \{[^}]*text-align:left;", page)
+    assert re.search(r"th\.figure,td\.figure \{ text-align:right; \}", page)
+
+
+def test_a_table_without_rows_has_no_figures() -> None:
+    assert Table("Empty", "", ["a", "b"], []).figures == (False, False)

@@ -77,10 +77,13 @@ def _grown(source: str, target: str, pair: Pair) -> float:
 
 def _new_facts(pair: Pair) -> float:
     """Figures of the target that the source does not hold, and Latin words where the language has other letters."""
-    new = sum((values(pair.target) - values(pair.source)).values())
+    from sindbad.corpus.filters import without_terms
+
+    source, target = without_terms(pair)
+    new = sum((values(target) - values(source)).values())
     if not get_language(pair.target_language).latin:
-        known = {word.lower() for word in _LATIN.findall(pair.source)}
-        new += sum(word.lower() not in known for word in _LATIN.findall(pair.target))
+        known = {word.lower() for word in _LATIN.findall(source)}
+        new += sum(word.lower() not in known for word in _LATIN.findall(target))
     return min(1.2, 0.6 * new)
 
 

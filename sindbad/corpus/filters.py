@@ -28,13 +28,18 @@ from sindbad.translation import forms as formal
 from sindbad.translation.glossary import Glossary
 from sindbad.translation.kinds import Span, SpanKind
 from sindbad.translation.numbers import differing
+from sindbad.translation.paragraphs import is_prose, lost, paragraphs
 from sindbad.translation.spans import find_spans
 
 NOT_PROSE: Final = frozenset(SpanKind) - {SpanKind.NAME, SpanKind.NUMBER}
 _FORMAL: Final = NOT_PROSE - {SpanKind.CONTENT, SpanKind.MARK, SpanKind.TABLE}
 _WORD = re.compile(r"\w+")
-_BLANK_LINES = re.compile(r"\n[ \t]*\r?\n\s*")
 _ENDS: Final = (".", "!", "?", "؟", "…", ":", "؛", ";", '"', "”", "»", ")", "]", "。")
+_LEFT: Final = 0.1
+"""A paragraph with a smaller share of the target's letters was not translated; the text's share may still be fine."""
+_SIGN: Final = 0.6
+"""How much one sure sign of a cut is worth."""
+_HIDDEN: Final = "\ufffc"
 NOTHING: Final = math.nan
 """The score of a filter that has nothing to say about a pair."""
 EVERYTHING: Final = (-math.inf, math.inf)
@@ -57,7 +62,9 @@ class FilterSettings(BaseModel):
     language_min: float = 0.2
     """Least probability of the target language (its dialects added up)."""
     language_letters: int = 24
-    """Fewer letters than this, and nobody can say which language it is."""
+    """Fewer letters than this, and only letters that the language does not have say that it is another one."""
+    paragraph_letters: int = 24
+    """Least letters of a paragraph whose language is looked at for itself."""
     repetition_max: int = 3
     """Most times one word may follow itself or one 3-gram may occur beyond what the source repeats."""
     truncated_max: float = 0.5
@@ -173,6 +180,25 @@ def prose(text: str) -> str:
     return text
 
 
+def without_terms(pair: Pair) -> tuple[str, str]:
+    """Both texts without the glossary's terms where a translator replaces them, and without their translations."""
+    source, target = pair.source, pair.target
+    for start, end in reversed(_term_ranges(pair)):
+        translated = pair.glossary[source[start:end]] if pair.glossary else ""
+        source, target = f"{source[:start]} {source[end:]}", target.replace(translated, " ", 1)
+    return source, target
+
+
+def _term_ranges(pair: Pair) -> list[tuple[int, int]]:
+    """Where the source has terms of the glossary that are not part of something protected: `Python` in code stays."""
+    if not pair.glossary or pair.glossary.pattern is None:
+        return []
+    text = pair.source
+    for span in _spans(text):
+        text = text[: span.start] + _HIDDEN * (span.end - span.start) + text[span.end :]
+    return [match.span() for match in pair.glossary.pattern.finditer(text)]
+
+
 def script_share(text: str, language: str) -> float:
     """Share of letters in the script of ``language``; 1.0 where there is no letter."""
     return get_language(language).script_share(text) if any(map(str.isalpha, text)) else 1.0
@@ -222,24 +248,36 @@ def _length_bounds(pair: Pair, settings: FilterSettings) -> Bounds:
 
 
 def script(pair: Pair, settings: FilterSettings) -> float:
-    """Share of the target's letters in its script."""
-    return script_share(prose(pair.target), pair.target_language)
+    """Share of the target's letters in its script; where a paragraph was left in another one, that paragraph's."""
+    text = prose(pair.target)
+    parts = _sayings(text, settings)
+    shares = [script_share(part, pair.target_language) for part in parts if part != text.strip()]
+    return min([script_share(text, pair.target_language), *(share for share in shares if share < _LEFT)])
+
+
+def _sayings(text: str, settings: FilterSettings) -> list[str]:
+    """Paragraphs that are long enough to have a language, and prose."""
+    enough = settings.paragraph_letters
+    return [part for part in paragraphs(text) if sum(map(str.isalpha, part)) >= enough and is_prose(part)]
 
 
 def language(pair: Pair, settings: FilterSettings) -> float:
     """Probability of the target language, by a small identifier."""
-    from sindbad.corpus.language_id import probability
+    from sindbad.corpus.language_id import probability, told_by_letters
 
     text = prose(pair.target)
     if sum(map(str.isalpha, text)) < settings.language_letters:
-        return NOTHING
+        return 0.0 if told_by_letters(text, pair.target_language) else NOTHING
     return probability(text, pair.target_language)
 
 
 def untranslated(pair: Pair, settings: FilterSettings) -> float:
-    """1 if the target is the source again; a number is the same in both languages."""
-    source = prose(pair.source)
-    return float(source.split() == prose(pair.target).split() and any(map(str.isalpha, source)))
+    """1 if the target, or a paragraph of it, is the source's again; a number is the same in both languages."""
+    source, target = prose(pair.source), prose(pair.target)
+    if source.split() == target.split() and any(map(str.isalpha, source)):
+        return 1.0
+    known = {tuple(part.split()) for part in paragraphs(source)}
+    return float(any(tuple(part.split()) in known for part in _sayings(target, settings)))
 
 
 def repetition(pair: Pair, settings: FilterSettings) -> float:
@@ -256,19 +294,21 @@ def _loops(text: str) -> int:
 
 def truncated(pair: Pair, settings: FilterSettings) -> float:
     """Signs of a cut: the source ends a sentence, the target does not and is short; or paragraphs are missing, or lines
-    (of a list, a poem) of a text that is short. A paragraph in lines of a fixed width may come back as one line."""
+    (of a list, a poem) of a text that is short. A paragraph in lines of a fixed width may come back as one line, and
+    one may be joined to the next: its length is there."""
     source, target = pair.source.rstrip(), pair.target.rstrip()
     if not source or not target:
         return NOTHING
-    expected, _ = length_range(pair.source_language, pair.target_language)
+    expected, most = length_range(pair.source_language, pair.target_language)
     long, short = lengths(pair)
     unfinished = source.endswith(_ENDS) and not target.endswith(_ENDS)
-    cut = 0.6 if unfinished and long >= 4 * settings.short_text and short < expected * long else 0.0
-    after = sum(bool(line.strip()) for line in target.split("\n"))
-    before = sum(bool(line.strip()) for line in source.split("\n"))
+    cut = _SIGN if unfinished and long >= 4 * settings.short_text and short < expected * long else 0.0
+    before, after = (sum(bool(line.strip()) for line in text.split("\n")) for text in (source, target))
+    there, here = (paragraphs(prose(text)) if after < before else [] for text in (pair.source, pair.target))
+    gone = lost(there, here, math.sqrt(expected * most))
     if short >= expected * long:
-        before = len(_BLANK_LINES.split(source.strip()))
-    return max(cut, (before - after) / before if before > after else 0.0)
+        before = len(paragraphs(source))
+    return max(cut, _SIGN if gone else 0.0, (before - after) / before if before > after else 0.0)
 
 
 def answered(pair: Pair, settings: FilterSettings) -> float:
@@ -279,8 +319,9 @@ def answered(pair: Pair, settings: FilterSettings) -> float:
 
 
 def numbers(pair: Pair, settings: FilterSettings) -> float:
-    """Numbers that are missing or new, by value, and not spelled out (:mod:`sindbad.translation.numbers`)."""
-    return float(len(differing(pair.source, pair.target, pair.source_language, pair.target_language)))
+    """Numbers that are missing or new, by value, and not spelled out (:mod:`sindbad.translation.numbers`); those of the
+    glossary's terms ("Boeing 747") become what it says."""
+    return float(len(differing(*without_terms(pair), pair.source_language, pair.target_language)))
 
 
 def protected(pair: Pair, settings: FilterSettings) -> float:
@@ -292,9 +333,9 @@ def protected(pair: Pair, settings: FilterSettings) -> float:
 
 def names(pair: Pair, settings: FilterSettings) -> float:
     """Glossary names of the source that do not stand in the target as often, in their target form."""
-    wanted = (
-        Counter(pair.glossary[name] for name in pair.glossary.names_in(pair.source)) if pair.glossary else Counter()
-    )
+    if pair.glossary is None:
+        return 0.0
+    wanted = Counter(pair.glossary[pair.source[start:end]] for start, end in _term_ranges(pair))
     return float(sum(max(0, count - pair.target.count(name)) for name, count in wanted.items()))
 
 

@@ -164,7 +164,7 @@ class Attempts:
             return ""
         return (
             replies.chatter(masked.text, verdict.text, route.languages)
-            or (replies.lines(masked.text, verdict.text) if unit != "turn" else "")
+            or (replies.paragraphs if unit == "turn" else replies.lines)(masked.text, verdict.text)
             or replies.echo(masked.text, verdict.text)
             or replies.numbers(masked, verdict.text, *route.languages)
         )

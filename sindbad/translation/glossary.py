@@ -10,10 +10,13 @@ from sindbad.errors import InvalidInput
 
 MAX_TERMS = 20_000
 MAX_TERM_CHARACTERS = 200
+_BLANK = r"(?:[^\S\n]+|[^\S\n]*\n[^\S\n]*)"
+"""Between the words of a term: blanks, or the end of a line; no blank line."""
 
 
 class Glossary:
-    """Source term -> target term. The longest term wins; terms match whole words only, case-sensitively.
+    """Source term -> target term. The longest term wins; terms match whole words only, case-sensitively, and over the
+    end of a line as well.
 
     Immutable; ``digest`` names the content, because a cached translation is valid for one glossary replacement only.
     """
@@ -37,21 +40,27 @@ class Glossary:
         return len(self._terms)
 
     def __contains__(self, term: str) -> bool:
-        return term in self._terms
+        return _form(term) in self._by_form
 
     def __getitem__(self, term: str) -> str:
-        return self._terms[term]
+        return self._terms[self._by_form[_form(term)]]
 
     def get(self, term: str, default: str = "") -> str:
         """Target of ``term``, or ``default``."""
-        return self._terms.get(term, default)
+        known = self._by_form.get(_form(term))
+        return default if known is None else self._terms[known]
+
+    @cached_property
+    def _by_form(self) -> dict[str, str]:
+        return {_form(term): term for term in self._terms}
 
     @cached_property
     def pattern(self) -> re.Pattern[str] | None:
         """Matches any term, longest first; None for an empty glossary."""
         if not self._terms:
             return None
-        alternatives = "|".join(re.escape(term) for term in sorted(self._terms, key=len, reverse=True))
+        terms = sorted(self._terms, key=len, reverse=True)
+        alternatives = "|".join(_BLANK.join(map(re.escape, term.split())) for term in terms)
         return re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)")
 
     def reversed(self) -> Glossary:
@@ -63,4 +72,9 @@ class Glossary:
 
     def names_in(self, text: str) -> list[str]:
         """Source terms in order of appearance, repeats included."""
-        return self.pattern.findall(text) if self.pattern else []
+        return [self._by_form[_form(found)] for found in self.pattern.findall(text)] if self.pattern else []
+
+
+def _form(term: str) -> str:
+    """Equal for a term and for what :attr:`Glossary.pattern` finds of it."""
+    return " ".join(term.split())

@@ -10,6 +10,8 @@ import re
 
 from sindbad.translation.kinds import SpanKind
 from sindbad.translation.numbers import differing
+from sindbad.translation.paragraphs import is_prose
+from sindbad.translation.paragraphs import paragraphs as parts_of
 from sindbad.translation.sentinels import SENTINEL
 from sindbad.translation.spans import Masked
 from sindbad.translation.speakers import Said
@@ -81,6 +83,21 @@ def lines(source: str, reply: str) -> str:
     """No more lines than the source has: a second version, or an explanation, stands on a line of its own."""
     there, here = source.count("\n"), reply.strip().count("\n")
     return f"lines: {here + 1} for {there + 1}" if here > there else ""
+
+
+def paragraphs(source: str, reply: str) -> str:
+    """Of a text that was asked for whole: as many paragraphs or lines as it has, and none of its own again. Joined or
+    lost: asked for by its parts, it has all of them."""
+    there, here = parts_of(source), parts_of(reply)
+    if len(here) < len(there) and _lines(reply) < _lines(source):
+        return f"paragraphs: {len(here)} for {len(there)}"
+    known = {tuple(_words(part)) for part in there}
+    left = next((part for part in here if is_prose(part) and tuple(_words(part)) in known), "")
+    return f"echo: {left.strip()[:60]!r} is the source's" if left else ""
+
+
+def _lines(text: str) -> int:
+    return sum(bool(line.strip()) for line in text.split("\n"))
 
 
 def numbers(masked: Masked, reply: str, source: str, target: str) -> str:

@@ -71,7 +71,10 @@ def _of_stretches(text: str, stretches: Sequence[Stretch], glossary: Glossary) -
         for found in inline.scan(joined, glossary):
             start = _place(stretch, starts, found.start)
             end = _place(stretch, starts, found.end - 1) + 1
-            name = glossary[text[start:end]] if found.kind is SpanKind.NAME and text[start:end] in glossary else None
+            named = found.kind is SpanKind.NAME
+            if named and text[start:end] not in glossary:  # a quotation's mark stands between its words
+                continue
+            name = glossary[text[start:end]] if named else None
             yield _span(text, start, end, found.kind, name, block=found.block, role=found.role)
 
 

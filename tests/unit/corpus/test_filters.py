@@ -118,6 +118,114 @@ def test_a_cut_text_and_missing_paragraphs_are_told() -> None:
     assert judge(Pair("One thing.\n\nAnother thing.\n\nA third.", "شيء واحد وشيء آخر وشيء ثالث.")).reason == "truncated"
 
 
+ENGLISH = (
+    "The committee met on Monday and talked about the budget for the coming year.",
+    "Nobody wanted to say how much the new bridge over the river had cost in the end.",
+    "In the evening the mayor read a letter of the engineers, who asked for more time.",
+    "The next meeting takes place in spring, when the snow on the roads is gone.",
+)
+ARABIC = (
+    "اجتمعت اللجنة يوم الاثنين وتحدثت عن ميزانية العام المقبل.",
+    "لم يرغب أحد في أن يقول كم بلغت تكلفة الجسر الجديد فوق النهر في النهاية.",
+    "في المساء قرأ رئيس البلدية رسالة من المهندسين الذين طلبوا مزيدا من الوقت.",
+    "يعقد الاجتماع القادم في الربيع حين تختفي الثلوج عن الطرق.",
+)
+CODE = "def area(width, height):\n    return width * height if width > 0 else None"
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        (ARABIC, ""),
+        ((f"{ARABIC[0]} {ARABIC[1]}", *ARABIC[2:]), ""),
+        (("\n".join(ARABIC),), ""),
+        (ARABIC[:2], "truncated"),
+        (ARABIC[:3], "truncated"),
+        (ARABIC[1:], "truncated"),
+        ((ARABIC[0], ARABIC[1], ARABIC[3]), "truncated"),
+        ((*ARABIC[:3], ENGLISH[3]), "untranslated"),
+        ((ARABIC[0], ENGLISH[1], *ARABIC[2:]), "untranslated"),
+        ((*ARABIC[:3], "The next meeting will be in spring, once there is no more snow."), "script"),
+    ],
+)
+def test_no_paragraph_may_be_missing_or_stay_in_the_source_language(target: tuple[str, ...], reason: str) -> None:
+    assert judge(Pair("\n\n".join(ENGLISH), "\n\n".join(target))).reason == reason
+
+
+def test_a_paragraph_of_code_or_of_titles_may_stay() -> None:
+    for part in (CODE, "Led Zeppelin, Deep Purple, The Beatles, Black Sabbath"):
+        pair = Pair("\n\n".join([*ENGLISH, part]), "\n\n".join([*ARABIC, part]))
+        assert judge(pair).reason == ""
+        assert judge(pair, FilterSettings(script_share_min=0.9)).reason == "script"  # the whole text's share
+
+
+def test_a_paragraph_that_stays_is_told_between_languages_of_one_script() -> None:
+    french = [
+        "Le comité s'est réuni lundi et a parlé du budget de l'année à venir.",
+        "Personne ne voulait dire combien le nouveau pont sur le fleuve avait coûté.",
+    ]
+    source = "\n\n".join(ENGLISH[:2])
+    assert judge(Pair(source, "\n\n".join(french), "en", "fr")).keep
+    assert judge(Pair(source, f"{french[0]}\n\n{ENGLISH[1]}", "en", "fr")).reason == "untranslated"
+
+
+@pytest.mark.slow
+def test_of_professional_paragraphs_the_lost_are_told_and_the_joined_are_kept() -> None:
+    with gzip.open(shared("data", "parallel", "docs_markdown_en_ar.jsonl.gz"), "rt", encoding="utf-8") as file:
+        rows = [row for row in map(json.loads, file) if row["block_type"] == "p"]
+    plain = [(row["en"], row["ar"]) for row in rows if not set("`[<0123456789") & set(row["en"])]
+    fours = [plain[start : start + 4] for start in range(0, len(plain) - 3, 4)]
+    truncated = next(one for one in DEFAULT_FILTERS if one.name == "truncated")
+
+    def told(made: list[list[str]]) -> float:
+        sources = ("\n\n".join(english for english, _ in four) for four in fours)
+        found = [truncated.check(Pair(one, "\n\n".join(target))) for one, target in zip(sources, made, strict=True)]
+        return sum(reason is not None for reason in found) / len(found)
+
+    texts = [[arabic for _, arabic in four] for four in fours]
+    assert told(texts) == 0
+    assert told([[f"{four[0]} {four[1]}", *four[2:]] for four in texts]) < 0.03
+    assert told([four[:2] for four in texts]) > 0.85
+    assert told([four[:3] for four in texts]) > 0.7
+
+
+@pytest.mark.parametrize(
+    ("target", "kept"),
+    [
+        ("سلام دنیا چطوری", False),
+        ("میں ٹھیک ہوں", False),
+        ("مرحبا كيف حالك", True),
+        ("بيتر پان هنا الآن", True),
+    ],
+)
+def test_letters_that_arabic_does_not_have_tell_a_few_words_of_persian_and_urdu(target: str, kept: bool) -> None:
+    assert judge(Pair("Hello world how", target)).reason == ("" if kept else "language")
+
+
+TERMS = Glossary(
+    {"Python": "بايثون", "Boeing 747": "بوينغ جمبو", "7-Eleven": "سفن إيلفن", "machine learning": "تعلم الآلة"}
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "reason"),
+    [
+        ("Python is a language. Type `Python` to start it.", "بايثون لغة. اكتب `Python` لتبدأها.", ""),
+        ("Python is a language. Type `Python` to start it.", "هذه لغة. اكتب `Python` لتبدأها الآن.", "names"),
+        ("See https://python.org/Python for Python.", "انظر https://python.org/Python من أجل بايثون.", ""),
+        ("The Boeing 747 is a very large aircraft.", "البوينغ جمبو طائرة كبيرة جدا، بوينغ جمبو.", ""),
+        ("The Boeing 747 has 4 engines and 2 decks.", "لدى بوينغ جمبو 4 محركات وطابقان.", ""),
+        ("The Boeing 747 has 4 engines and 2 decks.", "لدى بوينغ جمبو 5 محركات وطابقان.", "numbers"),
+        ("I went to 7-Eleven for some milk.", "ذهبت إلى سفن إيلفن لشراء بعض الحليب.", ""),
+        ("We study machine\nlearning here today.", "ندرس تعلم الآلة هنا اليوم.", ""),
+        ("We study machine\nlearning here today.", "ندرس تعليم الآلات هنا اليوم.", "names"),
+        ("We use a machine.\n\nlearning is fine.", "نستخدم آلة.\n\nالتعلم جيد.", ""),
+    ],
+)
+def test_a_term_counts_where_it_is_prose_and_takes_its_numbers_with_it(source: str, target: str, reason: str) -> None:
+    assert judge(Pair(source, target, glossary=TERMS)).reason == reason
+
+
 WRAPPED = (
     "The river rises in the northern hills and\nflows south through three provinces until\n"
     "it reaches the sea near the old harbour,\nwhere fishing boats still leave at dawn."

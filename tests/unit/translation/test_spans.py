@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sindbad.translation.glossary import Glossary
 from sindbad.translation.segments import split
-from sindbad.translation.spans import SpanKind, compare, find_spans, mask_part, restore
+from sindbad.translation.spans import SpanKind, compare, find_spans, mask, mask_part, restore
 
 NAMES = Glossary({"Marota Lin": "ماروتا لين", "Marota": "ماروتا", "Tavel": "تافل"})
 FRAGMENTS = st.sampled_from(
@@ -129,3 +129,29 @@ def test_an_unclosed_brace_is_prose_and_a_name_inside_a_url_stays_in_it() -> Non
         (SpanKind.NAME, "Tavel"),
         (SpanKind.URL, "https://x.org/Tavel"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "written"),
+    [
+        ("Here Marota\nLin sleeps.", "Here ⟦0⟧ sleeps.", "Here ماروتا لين sleeps."),
+        ("- Here Marota\n  Lin sleeps.", "⟦0⟧Here ⟦1⟧ sleeps.", "- Here ماروتا لين sleeps."),
+        ("Here Marota  Lin sleeps.", "Here ⟦0⟧ sleeps.", "Here ماروتا لين sleeps."),
+        ("Here Marota\n\nLin sleeps.", "Here ⟦0⟧\n\nLin sleeps.", "Here ماروتا\n\nLin sleeps."),
+    ],
+)
+def test_a_term_may_be_divided_by_the_end_of_a_line_and_by_no_blank_line(text: str, shown: str, written: str) -> None:
+    masked = mask(text, glossary=NAMES)
+    assert (masked.text, restore(masked, masked.text)) == (shown, written)
+
+
+def test_a_term_over_a_quotations_mark_is_left_to_the_model() -> None:
+    only = Glossary({"Marota Lin": "ماروتا لين"})
+    masked = mask("> Here Marota\n> Lin sleeps.", glossary=only)
+    assert restore(masked, masked.text) == "> Here Marota\n> Lin sleeps."
+    assert SpanKind.NAME not in {span.kind for span in masked.spans}
+
+
+def test_a_term_is_found_by_its_words_however_they_are_spaced() -> None:
+    assert NAMES.names_in("Marota\nLin and Marota  Lin, Tavel") == ["Marota Lin", "Marota Lin", "Tavel"]
+    assert ("Marota \n Lin" in NAMES, NAMES["Marota\nLin"], NAMES.get("Marota Linn", "?")) == (True, "ماروتا لين", "?")

@@ -50,6 +50,8 @@ from sindbad.translation.prompts import translation_prompt
 PAIRS: Final = "pairs.jsonl"
 REJECTED: Final = "rejected.jsonl"
 COUNTS: Final = "counts.json"
+STAYS: Final = "kept"
+"""Why a teacher's pair is rejected of which a part stays in the source language."""
 BATCH: Final = 4096
 """Candidates that are looked at together."""
 
@@ -286,7 +288,8 @@ async def make_pairs(
 
 
 def _teacher_half(jobs: Sequence[Job], languages: tuple[str, str], writer: _Writer, half: Half) -> dict[str, Any]:
-    """Two pairs of every translated row, question and answer; the job says why a row has none."""
+    """Two pairs of every translated row, question and answer; the job says why a row has none. What a task works on
+    stays in the source language: a pair with such a part would teach to copy."""
     rows, translated, dropped = 0, 0, Counter[str]()
     for job in jobs:
         direction = (job.spec.identity.source, job.spec.identity.target)
@@ -294,14 +297,17 @@ def _teacher_half(jobs: Sequence[Job], languages: tuple[str, str], writer: _Writ
             wanted = "-".join(languages)
             raise InvalidInput(f"{job.store.url} translates {'-'.join(direction)}; the file's prompt is for {wanted}")
         for row in kept(job):
-            four, origin = four_tuple(row.original, row.translation), row.translation.provenance
+            four, origin = four_tuple(row.original, row.translation, row.stays), row.translation.provenance
             if four is None:
                 dropped["no_answer"] += 1
                 continue
             translated += 1
-            for pair in four.pairs():
+            for pair, stays in zip(four.pairs(), four.stays, strict=True):
                 half.candidates += 1
-                writer.keep(half, pair, f"{TEACHER}:{origin.source}", origin.licences)
+                if stays:
+                    writer.reject(half, pair, f"{TEACHER}:{origin.source}", STAYS, "")
+                else:
+                    writer.keep(half, pair, f"{TEACHER}:{origin.source}", origin.licences)
         found = report(job)
         rows += found.records
         dropped.update(found.dropped)

@@ -28,12 +28,14 @@ SHARD_ROWS: Final = 20_000
 
 @dataclass(frozen=True, slots=True)
 class FourTuple:
-    """An instruction and its response in both languages."""
+    """An instruction and its response in both languages. ``stays``: whether a part of either stays in the source
+    language; such a pair is no lesson in translating."""
 
     instruction: str
     instruction_translated: str
     response: str
     response_translated: str
+    stays: tuple[bool, bool] = (False, False)
 
     def pairs(self) -> tuple[tuple[str, str], tuple[str, str]]:
         """Both (source, target) pairs."""
@@ -62,13 +64,18 @@ class Contents:
         self.characters += sum(len(message.content) for message in row.translation.messages)
 
 
-def four_tuple(original: InstructionRecord, translation: InstructionRecord) -> FourTuple | None:
+def four_tuple(
+    original: InstructionRecord, translation: InstructionRecord, stays: Sequence[Sequence[str]] = ()
+) -> FourTuple | None:
     """First question and the answer after it, in both languages (papers §4.3: N rows give N of them, and 2N pairs).
 
-    None for a conversation in which nothing answers the first question.
+    None for a conversation in which nothing answers the first question. ``stays``: see :class:`Kept`.
     """
-    asked, said = original.first_exchange(), translation.first_exchange()
-    return None if asked is None or said is None else FourTuple(asked[0], said[0], asked[1], said[1])
+    asked, said, turns = original.first_exchange(), translation.first_exchange(), original.first_turns()
+    if asked is None or said is None or turns is None:
+        return None
+    first, answer = (bool(stays and stays[turn]) for turn in turns)
+    return FourTuple(asked[0], said[0], asked[1], said[1], (first, answer))
 
 
 def export(job: Job, folder: Path, *, name: str = "") -> Contents:
@@ -102,9 +109,10 @@ def _write(folder: Path, shard: int, rows: list[Kept], contents: Contents, names
         contents.add(row)
     table = pa.Table.from_pylist([_plain(row) for row in rows], schema=_schema(pa))
     pq.write_table(table, folder / "data" / f"train-{shard:05d}.parquet", compression="zstd")
-    tuples = [made for row in rows if (made := four_tuple(row.original, row.translation)) is not None]
+    made = (four_tuple(row.original, row.translation, row.stays) for row in rows)
+    tuples = [one for one in made if one is not None and not any(one.stays)]
     contents.tuples += len(tuples)
-    sides = [[text for pair in made.pairs() for text in pair] for made in tuples]
+    sides = [[text for pair in one.pairs() for text in pair] for one in tuples]
     columns = pa.table({name: pa.array([row[at] for row in sides], pa.string()) for at, name in enumerate(names)})
     pq.write_table(columns, folder / "pairs" / f"train-{shard:05d}.parquet", compression="zstd")
 
@@ -204,10 +212,11 @@ def _size(count: int) -> str:
 
 
 def pairs_of(rows: Iterator[Kept]) -> Iterator[tuple[str, str]]:
-    """Both parallel pairs of every 4-tuple: what the translator is supervised with."""
+    """Both parallel pairs of every 4-tuple, but for those of which a part stays in the source language: what the
+    translator is supervised with."""
     for row in rows:
-        if (four := four_tuple(row.original, row.translation)) is not None:
-            yield from four.pairs()
+        if (four := four_tuple(row.original, row.translation, row.stays)) is not None:
+            yield from (pair for pair, stays in zip(four.pairs(), four.stays, strict=True) if not stays)
 
 
 _CARD = """---
@@ -249,7 +258,8 @@ Every row carries the licences of its source and of its translator, and inherits
 `messages`: the conversation in `{language}`; `messages_source`: as it was; `source`, `source_id`, `licences`,
 `translator`: where it came from; `key`: content address, for `sindbad corpus why`; `metadata`: what the source's row
 says of itself (its subset, a category), as JSON. The configuration `pairs` holds
-({columns}): first question and answer in source and target language.
+({columns}): first question and answer in source and target language, without rows of which a part stays in the source
+language because a task works on it ("fix the grammar of …").
 
 ## Lineage
 

@@ -88,9 +88,14 @@ class InstructionRecord:
 
         A pair, not the conversation: what is trained on is :meth:`training_row`.
         """
-        first = next(number for number, message in enumerate(self.messages) if message.role == "user")
-        answer = next((message.content for message in self.messages[first:] if message.role == "assistant"), None)
-        return None if answer is None else (self.messages[first].content, answer)
+        found = self.first_turns()
+        return None if found is None else (self.messages[found[0]].content, self.messages[found[1]].content)
+
+    def first_turns(self) -> tuple[int, int] | None:
+        """Which messages :meth:`first_exchange` gives."""
+        roles = [message.role for message in self.messages]
+        first = roles.index("user")
+        return (first, roles.index("assistant", first)) if "assistant" in roles[first:] else None
 
     def prompt_and_completion(self) -> tuple[str, str]:
         """As :meth:`first_exchange`. Raises InvalidInput where nothing answers the first question."""

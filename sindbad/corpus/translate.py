@@ -14,12 +14,12 @@ from sindbad.corpus.examiners import Examiner
 from sindbad.corpus.job import GlossaryOf, Job, no_glossary
 from sindbad.corpus.ledger import Ledger
 from sindbad.corpus.records import InstructionRecord, translated
-from sindbad.corpus.translators import RecordTranslator
+from sindbad.corpus.translators import RecordTranslator, kept_in
 from sindbad.corpus.worker import Progress, Tally, Worker, WorkerSettings, prepare
 
 _KEPT = """
 SELECT r.row AS row, r.record AS record, f.key AS key, [m.content for m in f.messages] AS contents,
-       f.model AS model, f.licences AS licences
+       f.model AS model, f.licences AS licences, f.notes AS notes
 FROM rows r JOIN final f USING (key)
 WHERE f.accepted AND r.row NOT IN (SELECT row FROM attempts WHERE stage = 'plan' AND judging = ?)
 ORDER BY r.row
@@ -90,12 +90,14 @@ def planned(job: Job) -> Iterator[InstructionRecord]:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One accepted row: the original, its translation, and the content address that leads to the attempt."""
+    """One accepted row: the original, its translation, and the content address that leads to the attempt. ``stays``: of
+    each message what is in the source language in both, because a task asks to transform it; () where nothing is."""
 
     row: int
     key: str
     original: InstructionRecord
     translation: InstructionRecord
+    stays: tuple[tuple[str, ...], ...] = ()
 
 
 def kept(job: Job, ledger: Ledger | None = None) -> Iterator[Kept]:
@@ -111,7 +113,8 @@ def kept(job: Job, ledger: Ledger | None = None) -> Iterator[Kept]:
                     original, row["contents"], language=identity.target, translator=str(row["model"]),
                     licences=identity.owed if ours else row["licences"],
                 )  # fmt: skip
-                yield Kept(int(row["row"]), str(row["key"]), original, out)
+                stays = kept_in(row["notes"], len(row["contents"]))
+                yield Kept(int(row["row"]), str(row["key"]), original, out, stays)
     finally:
         if ledger is None:
             opened.close()

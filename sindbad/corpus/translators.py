@@ -6,7 +6,8 @@ A record comes out whole or not at all: same message count, roles and order (pap
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -20,6 +21,8 @@ from sindbad.translation.protocol import (
     TranslationRequest,
     Turn,
 )
+
+_KEPT = re.compile(r"kept: turn (\d+): (.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,20 @@ class Outcome:
         """The worst of all generations: anything but "stop" wins."""
         seen = [segment.finish_reason for segment in self.segments if segment.finish_reason]
         return next((reason for reason in seen if reason != "stop"), seen[0] if seen else "")
+
+
+def kept_notes(kept: Sequence[Sequence[str]]) -> Iterator[str]:
+    """What stayed in the source language, message by message, for whoever reads the ledger, and for other filters that
+    judge it again."""
+    for number, parts in enumerate(kept):
+        yield from (f"kept: turn {number}: {part}" for part in parts)
+
+
+def kept_in(notes: Sequence[str], messages: int) -> tuple[tuple[str, ...], ...]:
+    """Inverse of :func:`kept_notes` for so many messages; () where nothing stayed."""
+    found = [match.groups() for match in map(_KEPT.fullmatch, notes) if match]
+    turns = range(messages) if found else ()
+    return tuple(tuple(part for turn, part in found if int(turn) == number) for number in turns)
 
 
 class RecordTranslator(Protocol):

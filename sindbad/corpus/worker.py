@@ -25,7 +25,7 @@ import re
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -39,7 +39,7 @@ from sindbad.corpus.leases import Lease, LeaseBook
 from sindbad.corpus.ledger import UNJUDGED, Attempt, unjudged
 from sindbad.corpus.records import InstructionRecord, Message
 from sindbad.corpus.silence import SILENT_ROWS, Silence
-from sindbad.corpus.translators import Outcome, RecordTranslator
+from sindbad.corpus.translators import Outcome, RecordTranslator, kept_in, kept_notes
 from sindbad.errors import DeadlineExceeded, InvalidInput, SindbadError, Unavailable
 from sindbad.translation.glossary import Glossary
 
@@ -51,7 +51,6 @@ T = TypeVar("T")
 P = ParamSpec("P")
 Progress = Callable[[Attempt], None]
 _TRANSLATOR = "the translator"
-_KEPT = re.compile(r"kept: turn (\d+): (.*)", re.DOTALL)
 
 
 class WorkerSettings(BaseModel):
@@ -350,7 +349,8 @@ class Worker:
         """Translate (unless only the filters changed), judge, and say all about it; and who had no verdict."""
         started, glossary = time.monotonic(), self.glossary_of(todo.record)
         if todo.again is not None:
-            outcome = Outcome(tuple(message.content for message in todo.again.messages), kept=_kept_of(todo.again))
+            said = tuple(message.content for message in todo.again.messages)
+            outcome = Outcome(said, kept=kept_in(todo.again.notes, len(said)))
         else:
             outcome = await self._translated(todo.record, glossary, current.number - 1)
         verdict, stage, silent = Verdict(outcome.reason, ()), "translate", ""
@@ -477,7 +477,7 @@ class Worker:
             output_tokens=outcome.output_tokens,
             differences=tuple(dict.fromkeys(one.difference for one in outcome.segments if one.difference)),
             repairs=tuple(dict.fromkeys(name for one in outcome.segments for name in one.repairs)),
-            notes=(*outcome.notes, *_kept_notes(outcome)),
+            notes=(*outcome.notes, *kept_notes(outcome.kept)),
             filters=verdict.scores,
             segments=outcome.segments,
             source=record.provenance.source,
@@ -493,19 +493,6 @@ class Worker:
             worker=self.name,
             seconds=seconds,
         )
-
-
-def _kept_notes(outcome: Outcome) -> Iterator[str]:
-    """What stayed in the source language, for whoever reads the ledger, and for other filters that judge it again."""
-    for number, parts in enumerate(outcome.kept):
-        yield from (f"kept: turn {number}: {part}" for part in parts)
-
-
-def _kept_of(attempt: Attempt) -> tuple[tuple[str, ...], ...]:
-    """Inverse of :func:`_kept_notes`."""
-    found = [match.groups() for match in map(_KEPT.fullmatch, attempt.notes) if match]
-    turns = range(len(attempt.messages)) if found else ()
-    return tuple(tuple(part for turn, part in found if int(turn) == number) for number in turns)
 
 
 def _worst(scores: Sequence[Score]) -> Score:

@@ -3,6 +3,7 @@ it; everything around it is translated and judged as ever."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,11 @@ from typing import Any
 import pytest
 
 from sindbad.clients.translation_messages import outcome_message, outcome_of
+from sindbad.corpus.bilingual import make_pairs
+from sindbad.corpus.bilingual_settings import PairsSettings
 from sindbad.corpus.examiners import EndpointJudge, Examiner, JudgeExaminer, RoundTrip
+from sindbad.corpus.export import export, pairs_of
+from sindbad.corpus.exported import read_pairs
 from sindbad.corpus.filters import DEFAULT_FILTERS, FilterSettings, Pair, judge, judge_all, judged_parts
 from sindbad.corpus.job import local_store
 from sindbad.corpus.ledger import Attempt
@@ -80,6 +85,32 @@ async def test_a_grammar_task_comes_out_with_its_sentence_in_english_and_its_req
         f"kept: turn 0: {WRONG}", f"kept: turn 1: {RIGHT}",
     )  # fmt: skip
     assert attempt.scores["script"] == 1.0
+
+
+COUNTING = instruction('How many letters are in the word "school"?', 'The word "school" has letters.', source="t",
+                       source_id="3", licences=["MIT"])  # fmt: skip
+
+
+async def test_what_stays_in_english_teaches_no_translator(tmp_path: Path) -> None:
+    """Neither in the training text nor in the export's pairs; the row itself is in the data set."""
+    one, speaker = (
+        job(local_store(tmp_path / "job"), filters=FilterSettings(without=("language",))),
+        Speaking(dictionary),
+    )
+    await translate_corpus(one, [TASK, COUNTING, OTHER], through("message", speaker), settings=FAST)
+    assert [[bool(parts) for parts in row.stays] for row in kept(one)] == [[True, True], [True, True], []]
+    made = await make_pairs(PairsSettings(cut=False), tmp_path / "pairs", jobs=[one])
+    teacher = made.origins["teacher"]
+    assert (teacher.candidates, teacher.kept, teacher.rejected) == (6, 2, {"kept": 4})
+    lines = [json.loads(line) for line in (tmp_path / "pairs" / "pairs.jsonl").read_text("utf-8").splitlines()]
+    assert [line["completion"] for line in lines] == ["الطقس جميل اليوم.", "نعم، هو كذلك."]
+    assert RIGHT in (tmp_path / "pairs" / "rejected.jsonl").read_text("utf-8")
+
+    contents = export(one, tmp_path / "set")
+    assert (contents.rows, contents.tuples) == (3, 1)
+    assert list(read_pairs(tmp_path / "set")) == [
+        ("The weather is nice today.", "الطقس جميل اليوم."), ("Yes, it is.", "نعم، هو كذلك."),
+    ] == list(pairs_of(kept(one)))  # fmt: skip
 
 
 @pytest.mark.parametrize("way", ["conversation", "message"])

@@ -217,10 +217,10 @@ def why(
 
     opened = Job.open(_store(job, storage))
     with opened.ledger() as ledger:
-        attempts = ledger.why(record)
-    if not attempts:
-        raise NotFound(f"{job} has no attempt at {record}; ids are in the export's column id, keys in key")
-    for line in explanation(attempts):
+        rows, attempts = ledger.planned(record), ledger.why(record)
+    if not rows and not attempts:
+        raise NotFound(f"{job} has no row {record}; ids are in the export's column id, keys in key")
+    for line in explanation(attempts, rows):
         typer.echo(line)
 
 

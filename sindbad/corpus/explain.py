@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 
-from sindbad.corpus.ledger import UNJUDGED, Attempt
+from sindbad.corpus.ledger import UNJUDGED, Attempt, Planned
+from sindbad.corpus.records import InstructionRecord
 
 _STAGES = {
     "plan": "dropped before translation",
@@ -16,16 +18,36 @@ _STAGES = {
 LONGEST = 300
 
 
-def explanation(attempts: Sequence[Attempt]) -> Iterator[str]:
-    """Lines about attempts at one record, oldest first; the last word first."""
+def explanation(attempts: Sequence[Attempt], rows: Sequence[Planned] = ()) -> Iterator[str]:
+    """Lines about attempts at one record, oldest first; the last word first.
+
+    Args:
+        rows: of the record in the current plan; where there are none, there must be attempts.
+    """
+    name = rows[0].record_id if rows else attempts[-1].record_id
+    if not attempts:
+        yield f"{name}  NOT ATTEMPTED YET (row {rows[0].row} of the plan)"
+        yield from _origin(rows[0])
+        return
     last = next((one for one in reversed(attempts) if one.accepted), attempts[-1])
-    dropped = "NOT JUDGED YET" if last.reason == UNJUDGED else f"DROPPED: {last.reason}"
-    verdict = "KEPT" if last.accepted else dropped + (f" ({last.detail})" if last.detail else "")
-    yield f"{last.record_id}  {verdict}"
+    yield f"{name}  {_verdict(last)}"
+    if last.record_id != name:
+        yield from _origin(rows[0])
+        yield f"the same text, asked in the same way, as {last.record_id}: translated once, for both"
     if last.source:
         yield f"from {last.source} {last.source_id}; licences: {', '.join(last.licences)}"
     for number, attempt in enumerate(attempts, start=1):
         yield from _attempt(number, attempt)
+
+
+def _verdict(last: Attempt) -> str:
+    dropped = "NOT JUDGED YET" if last.reason == UNJUDGED else f"DROPPED: {last.reason}"
+    return "KEPT" if last.accepted else dropped + (f" ({last.detail})" if last.detail else "")
+
+
+def _origin(row: Planned) -> Iterator[str]:
+    origin = InstructionRecord.from_record(json.loads(row.record)).provenance
+    yield f"from {origin.source} {origin.source_id}; licences of the source: {', '.join(origin.licences)}"
 
 
 def _attempt(number: int, attempt: Attempt) -> Iterator[str]:

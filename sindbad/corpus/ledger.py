@@ -88,6 +88,17 @@ class Attempt:
         return {score.name: score.value for score in self.filters if not math.isnan(score.value)}
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A row of a plan. ``record``: the whole record as JSON. ``dropped``: before anything was asked, by this plan."""
+
+    record_id: str
+    key: str
+    row: int
+    record: str
+    dropped: bool
+
+
 def unjudged(attempt: Attempt, detail: str) -> Attempt:
     """The same without a verdict: under no judging, so that it answers for nothing."""
     return replace(
@@ -240,12 +251,23 @@ class Ledger:
         """A result as a stream of Arrow record batches. Raises InvalidInput for SQL that DuckDB refuses."""
         return self._asked(lambda connection: connection.sql(sql, params=list(values)).to_arrow_reader(size))
 
+    def planned(self, record: str) -> list[Planned]:
+        """The current plan's rows of a record, by its id or its key's beginning (8 digits at least), in their order."""
+        sql = f"""SELECT r.record_id, r.key, r.row, r.record,
+                         r.row IN (SELECT row FROM attempts WHERE stage = 'plan' AND judging = ?) AS dropped
+                  FROM rows r WHERE {_NAMED} ORDER BY r.row"""
+        found = self.rows(sql, (self.plan, *_name(record)))
+        return [Planned(**one) for one in found]
+
     def why(self, record: str) -> list[Attempt]:
-        """Every attempt at a record, by its id or its key's beginning (8 digits at least), oldest first."""
-        long = len(record) >= 8
-        found = "record_id = ? OR (? AND starts_with(key, ?))"
-        sql = f"SELECT * FROM attempts WHERE {found} ORDER BY round, epoch, written_at"
-        return [attempt_of(row) for batch in self.batches(sql, (record, long, record)) for row in batch]
+        """Every attempt at a record, oldest first: under its own id, and those at other rows of its address, which are
+        translated once for all of them. What an earlier plan dropped and this one asks for is none."""
+        rows = self.planned(record)
+        shared = sorted({row.key for row in rows if not row.dropped})
+        sql = f"""SELECT * FROM attempts WHERE ({_NAMED} OR (stage <> 'plan' AND key IN (SELECT unnest(?::VARCHAR[]))))
+                  AND (stage <> 'plan' OR judging = ? OR ?) ORDER BY round, epoch, written_at"""
+        found = self.batches(sql, (*_name(record), shared, self.plan, not rows))
+        return [attempt_of(row) for batch in found for row in batch]
 
     def attempts(self) -> Iterator[Attempt]:
         """All attempts, streamed, in no particular order."""
@@ -300,6 +322,14 @@ class Ledger:
         else:
             self._connection.register(f"{name}_empty", empty.empty_table())
             self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {name}_empty")
+
+
+_NAMED: Final = "(record_id = ? OR (? AND starts_with(key, ?)))"
+
+
+def _name(record: str) -> tuple[str, bool, str]:
+    """The values of ``_NAMED``."""
+    return record, len(record) >= 8, record
 
 
 _FINAL = """

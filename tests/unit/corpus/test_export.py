@@ -10,15 +10,16 @@ import pytest
 from sindbad.corpus.duplicates import DuplicateSettings
 from sindbad.corpus.explain import explanation
 from sindbad.corpus.export import export, inherited
-from sindbad.corpus.job import local_store
+from sindbad.corpus.job import Job, local_store
 from sindbad.corpus.licences import obligations
 from sindbad.corpus.records import InstructionRecord, instruction
 from sindbad.corpus.translate import planned, translate_corpus
 from sindbad.corpus.translators import Outcome
 from sindbad.corpus.waterfall import markdown, measure, page, write
+from sindbad.corpus.worker import prepare
 from sindbad.errors import InvalidInput
 from sindbad.translation.glossary import Glossary
-from tests.unit.corpus.jobs import FAST, Perfect, job, records
+from tests.unit.corpus.jobs import FAST, IDENTITY, Perfect, job, records
 
 
 def mixed() -> list[InstructionRecord]:
@@ -131,6 +132,37 @@ async def test_why_says_the_last_word_first_and_shows_both_texts(tmp_path: Path)
     assert "x untranslated" in told
     assert "licences: MIT, Apache-2.0" in told
     assert "-> Bokadi was born in Diramo." in told
+
+
+async def test_why_knows_every_row_of_an_address_what_a_plan_dropped_and_what_nobody_attempted(tmp_path: Path) -> None:
+    rows = records(3)
+    rows.append(replace(rows[0], record_id="the same text again"))
+
+    def told(one: Job, record: str) -> list[str]:
+        with one.ledger() as ledger:
+            return list(explanation(ledger.why(record), ledger.planned(record)))
+
+    store = local_store(tmp_path / "job")
+    dropping = job(store, duplicates=DuplicateSettings(near=None))
+    await translate_corpus(dropping, rows[:1] + rows[3:], Perfect(), settings=FAST)
+    assert told(dropping, rows[3].record_id)[0].startswith("the same text again  DROPPED: exact_duplicate")
+    everything, model = job(store), Perfect()
+    await prepare(everything, lambda: rows, settings=FAST)
+    for record in (rows[1].record_id, IDENTITY.key(rows[1])):
+        assert told(everything, record) == [
+            f"{rows[1].record_id}  NOT ATTEMPTED YET (row 1 of the plan)", "from t 1; licences of the source: MIT"
+        ]  # fmt: skip
+    await translate_corpus(everything, rows, model, settings=FAST)
+    assert sorted(model.asked) == sorted(row.record_id for row in rows[1:3])
+    for row in rows:
+        assert told(everything, row.record_id)[0] == f"{row.record_id}  KEPT"
+    said = "\n".join(told(everything, rows[3].record_id))
+    assert f"as {rows[0].record_id}: translated once, for both" in said
+    assert "plan" not in said  # what the other plan dropped, this one asks for
+    assert told(everything, IDENTITY.key(rows[0]))[0] == f"{rows[0].record_id}  KEPT"
+    with everything.ledger() as ledger:
+        assert not ledger.why("nobody")
+        assert not ledger.planned("nobody")
 
 
 async def test_what_was_planned_is_the_source_without_its_doubles_whatever_became_of_it(tmp_path: Path) -> None:

@@ -232,7 +232,7 @@ def _open_current(root: Path) -> tuple[Path, *Opened]:
     for attempt in range(_OPEN_ATTEMPTS):
         folder = snapshots.current(root)
         if folder is None:
-            raise NotFound(f"There is no index at {root}; build one first (`sindbad index build`, or `make demo`).", reason="NO_INDEX")
+            raise snapshots.no_index(root)
         try:
             return folder, *_open_snapshot(folder)
         except (Corrupt, NotFound):

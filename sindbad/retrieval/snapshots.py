@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from sindbad import atomic
-from sindbad.errors import Unavailable
+from sindbad.errors import NotFound, Unavailable
 
 MANIFEST: Final = "sindbad-index.json"
 CURRENT: Final = "CURRENT"
@@ -38,6 +38,12 @@ def current(root: str | Path) -> Path | None:
     if named is not None:
         return named
     return folder if (folder / MANIFEST).is_file() else None
+
+
+def no_index(root: str | Path) -> NotFound:
+    """What to raise where there is no index."""
+    message = f"There is no index at {root}; build one first (`sindbad index build`, or `make demo`)."
+    return NotFound(message, reason="NO_INDEX")
 
 
 def stamp(root: str | Path) -> tuple[int, int] | None:

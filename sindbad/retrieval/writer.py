@@ -97,7 +97,7 @@ def read_manifest(folder: Path) -> Manifest:
         value = json.loads((folder / MANIFEST).read_text("utf-8"))
         versions = (value.get("schema"), value.get("analysis"))
     except FileNotFoundError as error:
-        raise NotFound(f"There is no index at {folder}; build one first (`sindbad index build`, or `make demo`).", reason="NO_INDEX") from error
+        raise snapshots.no_index(folder) from error
     except (OSError, ValueError, AttributeError) as error:
         raise Corrupt(f"The index manifest at {folder} can't be read; build the index again.") from error
     ours = (SCHEMA_VERSION, analysis.VERSION)

@@ -121,6 +121,7 @@ def pairs(
         return
     if settings.parallel is not None and settings.judge is None and (judged := implied.get("judge")):
         raise InvalidInput(f"say where {judged} judges: --judge URL, or --judge-model FOLDER with its weights")
+    _check_inputs(settings)
     asked = {"translator": translator, "endpoint": endpoint, "endpoint_model": endpoint_model, "model": model,
              "revision": revision, "quantisation": quantisation}  # fmt: skip
     jobs = [_job(url, storage) for url in teacher or []]
@@ -230,6 +231,19 @@ def _check_rows(job: Job, rows: RowsSettings) -> None:
 
 def _but_terms(sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in one.items() if name != "terms"} for one in sources]
+
+
+def _check_inputs(settings: PairsSettings) -> None:
+    """Raise what is wrong with the parallel text and the tests, which are read when a teacher has been paid. What is
+    on the Hub is not asked for yet."""
+    from sindbad.corpus.bilingual import parallel_sources, read_tests
+    from sindbad.corpus.sources import path_in
+
+    read_tests(settings.tests, settings.languages)
+    named = settings.parallel.sources if settings.parallel is not None else ()
+    for text, source in zip(named, parallel_sources(settings, limit=1), strict=True):
+        if path_in(text):
+            next(iter(source.pairs), None)
 
 
 def _translate(

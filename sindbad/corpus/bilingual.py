@@ -87,6 +87,15 @@ def candidates_of(text: str, limit: int | None = None, languages: tuple[str, str
     return Candidates(name, tuple(licences_of(Path(), file)), found[:limit])
 
 
+def parallel_sources(settings: PairsSettings, limit: int | None) -> list[Candidates]:
+    """All that the settings name, each cut at ``limit``. Raises as :func:`candidates_of`, and for two of one name."""
+    sources = settings.parallel.sources if settings.parallel is not None else ()
+    found = [candidates_of(text, limit, settings.languages) for text in sources]
+    if len({one.name for one in found}) < len(found):
+        raise InvalidInput("two parallel sources have one name; their counts could not be told apart")
+    return found
+
+
 def read_tests(texts: Iterable[str], languages: tuple[str, str] = ENGLISH_ARABIC) -> set[str]:
     """What the test sets hold. Raises InvalidInput, NotFound."""
     named = (text.partition("=")[::2] for text in texts)
@@ -269,11 +278,7 @@ async def make_pairs(
         InvalidInput: no pair at all. What the judge raises; its verdicts until then are kept by whoever asked.
     """
     made, known = Supervision(judge=judge_name), read_tests(settings.tests, settings.languages)
-    sources = settings.parallel.sources if settings.parallel else ()
-    first = settings.parallel.candidates if settings.parallel else None
-    found = [candidates_of(text, first, settings.languages) for text in sources]
-    if len({one.name for one in found}) < len(found):
-        raise InvalidInput("two parallel sources have one name; their counts could not be told apart")
+    found = parallel_sources(settings, settings.parallel.candidates if settings.parallel else None)
     with _Writer(out, settings, known) as writer:
         if jobs:
             made.origins[TEACHER] = half = Half()

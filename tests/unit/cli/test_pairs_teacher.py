@@ -54,3 +54,21 @@ def test_a_job_of_other_rows_is_no_teacher_of_these_until_somebody_says_so(rows:
     (rows / "one.jsonl").unlink()
     code, said = pairs(rows / "out", *asked("one.jsonl"))  # what is translated is in the job
     assert code == 0, said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--parallel", "opus100=nowhere"), "there is no data file at nowhere"),
+        (("--parallel", "tatoeba=nowhere.tsv"), "is no parallel source"),
+        (("--parallel", "tatoeba=nowhere.tsv@cc-by-2.0"), "there is no file nowhere.tsv"),
+        (("--test", "pud=nowhere.tsv"), "there is no file nowhere.tsv"),
+    ],
+)
+def test_no_teacher_is_paid_while_another_input_is_wrong(rows: Path, words: tuple[str, ...], said: str) -> None:
+    teacher = ("--source", f"alpaca={rows / 'one.jsonl'}@mit", "--model", "sindbad/demo/models/teacher",
+               "--licence", "mit")  # fmt: skip
+    code, told = pairs(rows / "out", *teacher, *words)
+    assert code == 1
+    assert said in told
+    assert not (rows / "out" / "teacher").exists()

@@ -128,13 +128,18 @@ class Wording:
         return {**said, "tasks": [[task.name, task.pattern.pattern, task.answer] for task in self.tasks]}
 
     def addressee(self, text: str) -> str:
-        """ "feminine" or "masculine" where the speaker's words say it of themselves or of who is spoken to, else ""."""
+        """ "feminine" or "masculine" where the speaker's own words, not what they quote, say it of themselves or of who
+        is spoken to, else ""."""
+        text = _QUOTED.sub('""', text)
         said = [
             name
             for name, phrases in (("feminine", self.feminine), ("masculine", self.masculine))
             if (pattern := _any(phrases, r"(?<!\w)(?:{})(?!\w)")) and pattern.search(text)
         ]
         return said[0] if len(said) == 1 else ""
+
+
+_QUOTED = re.compile(r"\"[^\"]*\"|“[^“”]*”|«[^«»]*»|(?<!\w)'[^'\n]*'(?!\w)|(?<!\w)‘[^‘’\n]*’(?!\w)")
 
 
 def _any(patterns: tuple[str, ...], frame: str) -> re.Pattern[str] | None:

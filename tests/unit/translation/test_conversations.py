@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import gzip
+import time
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from sindbad.translation.replies import chatter, echo
 from sindbad.translation.speakers import EndpointSpeaker, Prompt, Said
 from sindbad.translation.terms import TermMemory
 from sindbad.translation.translator import Translator, TranslatorSettings
+from sindbad.translation.wording import get_wording
 from tests.shared import shared
 from tests.unit.translation.documents import pseudo_arabic
 from tests.unit.translation.speaking import Speaking, text_of
@@ -117,6 +119,49 @@ async def test_the_glossary_is_certain_and_who_is_spoken_to_is_told_to_every_tur
     assert all("سندباد" in turn.content for turn in outcome.turns)
     assert "Sindbad" not in "".join(speaker.texts)
     assert all("feminine forms" in prompt.system for prompt in speaker.prompts)
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "gender"),
+    [("en", "Tell me about Sir Isaac Newton", ""),
+     ("en", "Sir Edmund Hillary climbed it. When?", ""),
+     ("en", "Thank you. Sir Edmund Hillary, who was he?", ""),
+     ("en", "Please, Sir Winston Churchill's speeches", ""),
+     ("en", "How did Marie Curie succeed as a woman in physics?", ""),
+     ("en", "Tell me how Marie Curie succeeded as a woman in physics.", ""),
+     ("en", "What was Lincoln like as a man?", ""),
+     ("en", "Summarise the poem 'My Wife and I'.", ""),
+     ("en", "Make this polite: “Dear Sir,\nmy husband is late.”", ""),
+     ("en", "Dear Sir or Madam, what is the fee?", ""),
+     ("en", "Dear Sir, what is the fee?", "masculine"),
+     ("en", "Sir, what is the fee?", "masculine"),
+     ("en", "I would like to know the fee, sir.", "masculine"),
+     ("en", "Good morning madam what is the fee", "feminine"),
+     ("en", "As a mother of two boys, what should I cook?", "feminine"),
+     ("en", "What can I wear as a man", "masculine"),
+     ("en", "My life as a father is hard.", "masculine"),
+     ("en", "Why is my wife late?", "masculine"),
+     ("en", "I'm pregnant. What may I eat?", "feminine"),
+     ("fr", "Parlez-moi de Madame Bovary et de monsieur Homais", ""),
+     ("fr", "Comment Marie Curie a-t-elle réussi en tant que femme ?", ""),
+     ("fr", "Bonjour madame, quel est le prix ?", "feminine"),
+     ("fr", "En tant que père, que puis-je faire, et que dois-je dire ?", ""),
+     ("fr", "En tant que père, je cuisine.", "masculine")],
+)  # fmt: skip
+def test_who_is_spoken_to_is_heard_from_an_address_and_not_from_a_name_or_a_quotation(
+    language: str, text: str, gender: str
+) -> None:
+    assert get_wording(language).addressee(text) == gender
+
+
+def test_a_hostile_text_is_looked_through_for_an_address_in_linear_time() -> None:
+    def seconds(text: str) -> float:
+        begun = time.process_time()
+        get_wording("en").addressee(text)
+        return time.process_time() - begun
+
+    for piece in ('"', "“", "'a ", " '", "I as a ", "i " * 3, ". ", ".\n\n", "dear sir ", ", sir ", "as a woman of "):
+        assert seconds(piece * (60_000 // len(piece))) < 2.0, piece
 
 
 async def test_a_term_is_asked_for_once_and_used_again_and_a_change_is_noticed() -> None:

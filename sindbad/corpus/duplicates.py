@@ -4,6 +4,9 @@ Signatures lie in a memory-mapped file; one band at a time is sorted (24 bytes a
 row of each bucket it falls into, so what is dropped always resembles an EARLIER row, which is reported; the result
 depends on the rows' order and on nothing else. Jaccard similarity is over 5-grams of words and signs,
 estimated from 96 permutations (standard error below 0.05).
+
+A long task definition makes texts alike that ask different things: whether they do is :func:`alike_apart`'s to say, of
+the few that were found.
 """
 
 from __future__ import annotations
@@ -26,7 +29,11 @@ if TYPE_CHECKING:
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 """Signs count as words do: "x > 5" and "x < 5" are two questions."""
+_PIECE_END = re.compile(r"(?<=[.!?:؟。])\s+|\n")
 _PRIME: Final = (1 << 61) - 1
+NEAR: Final = "near_duplicate"
+OWN: Final = 0.5
+"""Least share of words that near duplicates have in common where they differ: our choice; one in three may change."""
 
 
 class DuplicateSettings(BaseModel):
@@ -61,6 +68,18 @@ def normal_form(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
+def alike_apart(one: str, other: str) -> bool:
+    """Whether two texts are alike in what they do not share, sentence by sentence and line by line: "…Tweet: A" and
+    "…Tweet: B" are not, however long the definition before it."""
+    left, right = _pieces(one), _pieces(other)
+    mine, theirs = ({word for piece in own for word in _TOKEN.findall(piece)} for own in (left - right, right - left))
+    return len(mine & theirs) >= OWN * len(mine | theirs)
+
+
+def _pieces(text: str) -> set[str]:
+    return {normal_form(piece) for piece in _PIECE_END.split(text)}
+
+
 class DuplicateFinder:
     """Give it every row's text in order with :meth:`add`, then read :meth:`found` once. Use as a context manager.
 
@@ -89,12 +108,12 @@ class DuplicateFinder:
         self._exact.close()
         self._temporary.cleanup()
 
-    def add(self, text: str) -> None:
-        """The next row."""
+    def add(self, text: str, near: str | None = None) -> None:
+        """The next row. ``near``: what of it makes near duplicates; all of it unless given."""
         plain = normal_form(text)
         self._exact.write(blake2b(plain.encode("utf-8", "replace"), digest_size=8).digest())
         if self.settings.near is not None:
-            self._file.write(self._signature(plain).tobytes())
+            self._file.write(self._signature(plain if near is None else normal_form(near)).tobytes())
         self.count += 1
 
     def _signature(self, plain: str) -> NDArray[np.uint32]:
@@ -148,7 +167,7 @@ class DuplicateFinder:
                 best[rows[better]], of[rows[better]] = likeness[better], first[rows[better]]
         limit = self.settings.near or 1.0
         for row in np.flatnonzero((best >= limit) & ~dropped):
-            yield Duplicate(int(row), int(of[row]), float(best[row]), "near_duplicate")
+            yield Duplicate(int(row), int(of[row]), float(best[row]), NEAR)
 
 
 def _first_of(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:

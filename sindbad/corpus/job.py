@@ -33,10 +33,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sindbad.corpus import ledger as parts_of
 from sindbad.corpus.address import Identity, digest
-from sindbad.corpus.duplicates import DuplicateFinder, DuplicateSettings
+from sindbad.corpus.duplicates import NEAR, Duplicate, DuplicateFinder, DuplicateSettings, alike_apart
 from sindbad.corpus.filters import FilterSettings
 from sindbad.corpus.ledger import UNJUDGED, Attempt, Ledger, plan_schema, read_part, table_bytes
-from sindbad.corpus.records import InstructionRecord
+from sindbad.corpus.records import ROLES, InstructionRecord
 from sindbad.corpus.store import JobStore
 from sindbad.errors import InvalidInput, NotFound
 from sindbad.translation.glossary import Glossary
@@ -180,7 +180,7 @@ class Job:
                             taken.setdefault(row["key"], row["row"])
                 if settings is not None:
                     for record in batch:
-                        finder.add("\n".join(message.content for message in record.messages))
+                        finder.add(_said(record, ROLES), near=_said(record, ("user", "assistant")))
                 self.store.write(f"{folder}/rows/{shard:05d}.parquet", _rows_bytes(rows))
                 count += len(rows)
             dropped = self._write_duplicates(finder) if settings is not None else {}
@@ -213,26 +213,34 @@ class Job:
         """Rows that are not asked for are attempts of stage "plan": the ledger knows why they are not there."""
         counts: dict[str, int] = {}
         for number, found in enumerate(batches(finder.found(), SPOOLED)):
-            ids = self._identities({row for one in found for row in (one.row, one.of)})
-            attempts = []
+            planned, attempts = self._planned_of(found), []
             for one in found:
-                key, record_id = ids[one.row]
+                key, record_id, asked = planned[one.row]
+                if one.kind == NEAR and not alike_apart(asked, planned[one.of][2]):
+                    continue  # one task, set of another input
                 counts[one.kind] = counts.get(one.kind, 0) + 1
                 attempts.append(
                     Attempt(
                         key, record_id, one.row, False, "plan", one.kind,
-                        f"{one.similarity:.2f} like row {one.of}, record {ids[one.of][1]}",
+                        f"{one.similarity:.2f} like row {one.of}, record {planned[one.of][1]}",
                         judging=self.spec.plan_id, masker=self.spec.identity.masker,
                     )
                 )  # fmt: skip
             self.store.write(f"ledger/plan-{self.spec.plan_id}/{number:05d}.parquet", parts_of.part(attempts))
         return counts
 
-    def _identities(self, rows: set[int]) -> dict[int, tuple[str, str]]:
+    def _planned_of(self, found: Sequence[Duplicate]) -> dict[int, tuple[str, str, str]]:
+        """Key, record id and, of near duplicates, what is asked, by row."""
+        rows = {row for one in found for row in (one.row, one.of)}
+        near = {row for one in found if one.kind == NEAR for row in (one.row, one.of)}
+        sql = """SELECT row, key, record_id, CASE WHEN row IN (SELECT unnest(?::BIGINT[])) THEN record END AS record
+                 FROM rows WHERE row IN (SELECT unnest(?::BIGINT[]))"""
         with self.ledger() as ledger:
-            sql = "SELECT row, key, record_id FROM rows WHERE row IN (SELECT unnest(?::BIGINT[]))"
-            found = ledger.rows(sql, (sorted(rows),))
-        return {int(one["row"]): (str(one["key"]), str(one["record_id"])) for one in found}
+            planned = ledger.rows(sql, (sorted(near), sorted(rows)))
+        return {
+            int(one["row"]): (str(one["key"]), str(one["record_id"]), _asked(one["record"]) if one["record"] else "")
+            for one in planned
+        }
 
     # -- rounds ----------------------------------------------------------------------------------------------------
 
@@ -368,6 +376,14 @@ class Job:
 
 def _numbers(store: JobStore) -> list[int]:
     return sorted(int(name[:-5]) for name in store.names("rounds") if name.endswith(".json"))
+
+
+def _asked(text: str) -> str:
+    return _said(_record(text), ("user",))
+
+
+def _said(record: InstructionRecord, roles: Sequence[str]) -> str:
+    return "\n".join(message.content for message in record.messages if message.role in roles)
 
 
 def _record(text: str) -> InstructionRecord:

@@ -100,7 +100,9 @@ def _object(text: str, language: str, start: int, end: int) -> list[Range]:
     above = wording.above_pattern
     if above and above.search(text, start, sentence_end) and text[:start].strip():
         return _trimmed(text, 0, _line_start(text, start))
-    quoted = [_inner(match) for match in _QUOTED.finditer(text, start)]
+    quoted = [
+        _inner(match) for match in _QUOTED.finditer(text, start) if not _remarked(text, match.start(), sentence_end)
+    ]
     if quoted and _instruction_around(text, quoted, end):
         return quoted
     for reading in (_after_colon, _after_break):
@@ -170,6 +172,19 @@ def _label() -> re.Pattern[str]:
     """What stands before a text and is none of it, in any language with a wording."""
     said = "|".join(word for wording in every_wording() for word in wording.labels)
     return re.compile(rf"(?:(?:{said})s?\s*\d*\s*:\s*)", re.IGNORECASE)
+
+
+def _remarked(text: str, quoted: int, sentence_end: int) -> bool:
+    """Whether what is quoted at ``quoted`` stands in a later sentence about the output: "Follow the “…” scheme"."""
+    found = _SENTENCE_START.search(text, sentence_end, quoted) if quoted > sentence_end else None
+    return bool(found and _remark_start().match(text, found.end()))
+
+
+@cache
+def _remark_start() -> re.Pattern[str]:
+    """How a sentence about the output begins, in any language with a wording."""
+    said = "|".join(phrase for wording in every_wording() for phrase in wording.remarks)
+    return re.compile(rf"\s*(?:{said})\b", re.IGNORECASE)
 
 
 def _without_remarks(text: str, start: int) -> int:

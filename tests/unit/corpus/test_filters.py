@@ -8,7 +8,7 @@ import json
 import pytest
 
 from sindbad.corpus.answered import evidence
-from sindbad.corpus.duplicates import DuplicateFinder, DuplicateSettings
+from sindbad.corpus.duplicates import DuplicateFinder, DuplicateSettings, alike_apart
 from sindbad.corpus.filters import (
     DEFAULT_FILTERS,
     FILTER_NAMES,
@@ -342,3 +342,35 @@ def test_near_duplicates_are_found_whatever_the_order_of_the_bands_and_memory_st
             finder.add(text)
         found = {one.row: (one.of, one.kind) for one in finder.found()}
     assert found == {3: (0, "exact_duplicate"), 1: (0, "near_duplicate")}
+
+
+DEFINITION = (
+    "Definition: In this task you are given a tweet. Your job is to decide if the tweet is positive or negative or "
+    "neutral about the airline that it names. A tweet is positive when the writer praises the airline, its crew or its "
+    "food; it is negative when the writer complains about delays, lost luggage, rude staff or a bad web site. Answer with one "
+    "word and nothing else. Do not explain your answer."
+)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        (
+            f"{DEFINITION}\n\nTweet: thanks united for the upgrade",
+            f"{DEFINITION}\n\nTweet: delta lost my bag again",
+            False,
+        ),
+        (f"{DEFINITION} Tweet: worst flight ever. Answer:", f"{DEFINITION} Tweet: best crew ever. Answer:", False),
+        (f"Input: worst flight.\n{DEFINITION}", f"Input: kind crew.\n{DEFINITION}", False),
+        (
+            f"{DEFINITION}\nTweet: thanks united for the upgrade",
+            f"{DEFINITION}\nTweet: Thanks, United for the upgrade!",
+            True,
+        ),
+        (DEFINITION, DEFINITION.replace("complains about", "speaks of"), True),
+        (DEFINITION, DEFINITION, True),
+        (DEFINITION, f"{DEFINITION}\nTweet: worst flight ever", False),
+    ],
+)
+def test_one_task_set_of_other_inputs_is_no_duplicate(one: str, other: str, alike: bool) -> None:
+    assert alike_apart(one, other) is alike_apart(other, one) is alike

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,9 @@ from sindbad.corpus.filters import FilterSettings
 from sindbad.corpus.job import Job, local_store
 from sindbad.corpus.leases import LeaseBook
 from sindbad.corpus.ledger import Attempt, part
-from sindbad.corpus.records import InstructionRecord, instruction
+from sindbad.corpus.records import InstructionRecord, Message, instruction
 from sindbad.corpus.store import JobStore
-from sindbad.corpus.translate import kept, report, translate_corpus
+from sindbad.corpus.translate import kept, planned, report, translate_corpus
 from sindbad.corpus.translators import ByMessage, Outcome
 from sindbad.corpus.worker import Worker, WorkerSettings, prepare
 from sindbad.engines.protocol import SamplingParams, TokenChunk
@@ -185,6 +186,22 @@ async def test_duplicates_are_dropped_before_anything_is_paid_and_the_ledger_say
     assert rows[0].record_id in attempt.detail
 
 
+async def test_one_definition_with_other_inputs_and_one_system_message_for_all_are_no_duplicates(
+    tmp_path: Path,
+) -> None:
+    system = Message("system", " ".join(f"You are word{i}." for i in range(60)))
+    task = " ".join(f"The rule number {i} is that word{i} comes first." for i in range(30))
+    asked = ["Is the sun out today?", "Was my bag lost again?", "Is the sun out, today?", f"{task}\nTweet: kind crew",
+             f"{task}\nTweet: lost bags", f"{task}\nTweet: Kind crew!"]  # fmt: skip
+    rows = [
+        replace(made, messages=(system, *made.messages))
+        for made in (instruction(text, "neutral", source="t", source_id=text, licences=["MIT"]) for text in asked)
+    ]
+    one = job(local_store(tmp_path), duplicates=DuplicateSettings())
+    assert one.plan(rows)["dropped"] == {"near_duplicate": 1}
+    assert [record.messages[1].content for record in planned(one)] == asked[:5]
+
+
 async def test_a_row_that_the_engine_calls_invalid_is_a_rejected_row_and_the_others_go_on(tmp_path: Path) -> None:
     poison = records(5)[2].record_id
 
@@ -322,6 +339,7 @@ async def test_a_lease_that_falls_silent_is_taken_over_and_its_holder_stops() ->
 
 KILLED = """
 import asyncio, os, signal, sys
+from dataclasses import replace
 from pathlib import Path
 from sindbad.corpus.job import local_store
 from sindbad.corpus.translate import translate_corpus

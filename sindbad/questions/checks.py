@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sindbad.questions.compact import CompactGraph
+from sindbad.questions.cuts import cut_between, joined
 from sindbad.questions.excerpts import Excerpt
 from sindbad.questions.forms import LogicalForm, variables_of
 from sindbad.questions.logic import is_attribute, is_variable
@@ -153,10 +154,13 @@ class Checks:
 
 
 def structural_cut(excerpt: Excerpt, form: LogicalForm, graph: CompactGraph) -> tuple[str, ...]:
-    """A cut vertex or bridge of the excerpt that separates the focus from something that is named; () for none."""
+    """A cut vertex or bridge that separates the focus from something that is named; () for none.
+
+    Of the subgraph that the excerpt's nodes induce, whatever facts between them it left out.
+    """
     for anchor in _anchors(form.clues, graph):
         if anchor != form.focus and anchor in excerpt.around:
-            cut = excerpt.cut_between(form.focus, anchor)
+            cut = cut_between(joined(excerpt, graph), form.focus, anchor)
             if cut:
                 return tuple(graph.ids[node] for node in cut)
     return ()

@@ -15,7 +15,6 @@ import hashlib
 import random
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -68,7 +67,9 @@ class Excerpt:
     """One connected subgraph.
 
     Attributes:
-        nodes: entities, sorted. ``facts``: what is kept of the edges between them.
+        nodes: entities, sorted. ``facts``: what is kept of the edges between them, ``around`` its skeleton.
+        joined: who is joined to whom of the nodes in the whole graph, kept or not; None until
+            :func:`sindbad.questions.cuts.joined` is asked.
         subgraph_hash: WL hash with features, made unique among what is not isomorphic. ``picture``: see
             :mod:`sindbad.questions.sameness`; "" where hashes decide. ``topology``: WL hash of the bare skeleton.
         orbit_of: node -> orbit. form: how it was drawn.
@@ -83,55 +84,12 @@ class Excerpt:
     topology: str = ""
     orbit_of: dict[int, int] = field(default_factory=dict)
     form: Form = "free"
+    joined: dict[int, set[int]] | None = None
 
     @property
     def degree(self) -> float:
         """Mean degree of the skeleton."""
         return sum(len(near) for near in self.around.values()) / len(self.nodes)
-
-    def reaches(self, start: int, goal: int, *, without: int | None = None, cut: tuple[int, int] | None = None) -> bool:
-        """Breadth-first search within the excerpt, leaving out a node or an edge."""
-        seen, queue = {start}, [start]
-        while queue:
-            here = queue.pop()
-            for there in self.around[here]:
-                if there == without or (cut is not None and {here, there} == set(cut)) or there in seen:
-                    continue
-                if there == goal:
-                    return True
-                seen.add(there)
-                queue.append(there)
-        return start == goal
-
-    def cut_between(self, focus: int, anchor: int) -> tuple[int, ...]:
-        """A cut vertex, or a bridge's two ends, between focus and anchor; () where two disjoint ways lead there.
-
-        Only what lies on one shortest way can be one. The bridge that is the whole way says nothing about structure.
-        """
-        way = self._way(focus, anchor)
-        for node in way[1:-1]:
-            if not self.reaches(focus, anchor, without=node):
-                return (node,)
-        if len(way) > 2:
-            for left, right in pairwise(way):
-                if not self.reaches(focus, anchor, cut=(left, right)):
-                    return (left, right)
-        return ()
-
-    def _way(self, start: int, goal: int) -> list[int]:
-        came = {start: start}
-        queue = [start]
-        for here in queue:
-            for there in sorted(self.around[here]):
-                if there not in came:
-                    came[there] = here
-                    queue.append(there)
-        if goal not in came:
-            return []
-        way = [goal]
-        while way[-1] != start:
-            way.append(came[way[-1]])
-        return way[::-1]
 
 
 class Source(Protocol):

@@ -176,10 +176,12 @@ class Maker:
         form = self._builder.build(Wish(cell[0], cell[1], semantic), excerpt, node, rng)
         if form is None:
             return None
-        failed = self._outside(form) or self._checks.failure(form)
-        cut = () if failed else structural_cut(excerpt, form, self._compact)
-        if failed is None and structural and not cut:
-            failed = Failure(Rejection.NOT_STRUCTURAL)
+        # Where it is required, the cut is asked for first: it costs less than the solver, and few have one.
+        cut = structural_cut(excerpt, form, self._compact) if structural else ()
+        failed = self._outside(form) or (Failure(Rejection.NOT_STRUCTURAL) if structural and not cut else None)
+        failed = failed or self._checks.failure(form)
+        if failed is None and not structural:
+            cut = structural_cut(excerpt, form, self._compact)
         if failed is not None:
             self._reject(form, failed, work)
             return None
@@ -237,7 +239,7 @@ class Maker:
     ) -> Question | Failure:
         try:
             if anchor is not None:
-                form, hard = self._vaguer(form, worder, anchor, hard)
+                form, hard = self._vaguer(form, worder, anchor, hard, excerpt if cut else None)
             wording = worder.word(form)
             evidence = self._witness.evidence(form, worder)
         except InvalidInput as error:
@@ -278,11 +280,18 @@ class Maker:
             solution=tuple((variable, self._compact.ids[node]) for variable, node in form.solution.items()),
         )
 
-    def _vaguer(self, form: LogicalForm, worder: Worder, anchor: str, hard: float) -> tuple[LogicalForm, float]:
-        """The form with its anchor made vague, where that passes every check and stays in the difficulty range."""
+    def _vaguer(
+        self, form: LogicalForm, worder: Worder, anchor: str, hard: float, across: Excerpt | None
+    ) -> tuple[LogicalForm, float]:
+        """The form with its anchor made vague, where that passes every check and stays in the difficulty range.
+
+        Args:
+            across: the excerpt, where a cut has to lie between the focus and something that is still named.
+        """
         vaguer = self._builder.obscured(form, worder.language, worder.name(anchor), anchor)
         config, harder = self._config.synthesis, self._checks.difficulty(vaguer)
         fits = config.min_difficulty <= harder <= (config.max_difficulty or harder)
+        fits = fits and (across is None or bool(structural_cut(across, vaguer, self._compact)))
         return (vaguer, harder) if fits and self._checks.failure(vaguer) is None else (form, hard)
 
     def _answer(self, form: LogicalForm, worder: Worder) -> tuple[str, tuple[str, ...]]:

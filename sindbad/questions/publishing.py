@@ -1,7 +1,7 @@
 """What a run leaves for its readers: question files, subgraphs, rejected candidates, figures, report, data-set card.
 
 train.jsonl, test.jsonl   questions, one a line, languages of one form together
-subgraphs.jsonl           the excerpts that the kept questions came from
+subgraphs.jsonl           the excerpts that the kept questions came from: nodes, and the facts kept between them
 rejected.parquet          what was not kept: reason, detail, clues
 summary.json, report.md   figures; README.md: the data-set card
 """
@@ -20,6 +20,7 @@ from sindbad.questions.factory import Outcome
 from sindbad.questions.logic import difficulty_bucket
 from sindbad.questions.making import Made
 from sindbad.questions.question import Question
+from sindbad.questions.sameness import pictured
 from sindbad.questions.store import save_questions
 from sindbad.questions.synthesis import Rejected
 
@@ -31,7 +32,7 @@ def publish(outcome: Outcome, graph: GraphView) -> dict[str, Any]:
     out = outcome.order.out
     for split in outcome.mergers:
         save_questions(out / f"{split}.jsonl", outcome.questions(split))
-    _save_subgraphs(out / "subgraphs.jsonl", outcome)
+    _save_subgraphs(out / "subgraphs.jsonl", outcome, sorted(graph.relations))
     save_rejected_table(out / "rejected.parquet", [r for merger in outcome.mergers.values() for r in merger.rejected])
     summary = summarise(outcome)
     atomic.write_json(out / "summary.json", summary)
@@ -85,13 +86,16 @@ def _mean(values: Sequence[float]) -> float:
     return round(sum(values) / len(values), 3) if values else 0.0
 
 
-def _save_subgraphs(path: Path, outcome: Outcome) -> None:
+def _save_subgraphs(path: Path, outcome: Outcome, relations: Sequence[str]) -> None:
+    """``relations``: of the graph, sorted, as excerpts number them."""
     lines: dict[str, str] = {}
     for split, merger in outcome.mergers.items():
         for made in merger.kept:
             name = made.questions[0].subgraph_hash
-            record = {"subgraph_hash": name, "split": split, "nodes": made.subgraph}
-            lines.setdefault(name, json.dumps(record, ensure_ascii=False))
+            if name not in lines:
+                facts = [(made.subgraph[s], relations[r], made.subgraph[o]) for s, r, o in pictured(made.picture)]
+                record = {"subgraph_hash": name, "split": split, "nodes": made.subgraph, "facts": facts}
+                lines[name] = json.dumps(record, ensure_ascii=False)
     atomic.write_text(path, "".join(line + "\n" for line in lines.values()))
 
 

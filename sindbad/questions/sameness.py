@@ -63,16 +63,21 @@ def picture(nodes: Sequence[int], types: Iterable[int], facts: Iterable[Fact]) -
     return f"{' '.join(map(str, types))};{told}"
 
 
+def pictured(picture: str) -> list[Fact]:
+    """The facts of a picture, between places in its order of nodes; [] where there is none."""
+    rows = (fact.split(",") for fact in picture.partition(";")[2].split())
+    return [(int(subject), int(relation), int(object_)) for subject, relation, object_ in rows]
+
+
 def shape(picture: str) -> Shape:
     """Inverse of :func:`picture`, up to the names of the nodes."""
-    types, _, told = picture.partition(";")
+    types = picture.partition(";")[0]
     labels = {str(at): kind for at, kind in enumerate(types.split())}
-    rows = [fact.split(",") for fact in told.split()]
+    facts = pictured(picture)
     around: dict[str, set[str]] = {node: set() for node in labels}
-    for subject, _, object_ in rows:
-        around[subject].add(object_)
-        around[object_].add(subject)
-    facts = [(int(subject), int(relation), int(object_)) for subject, relation, object_ in rows]
+    for subject, _, object_ in facts:
+        around[str(subject)].add(str(object_))
+        around[str(object_)].add(str(subject))
     return Shape({node: frozenset(near) for node, near in around.items()}, labels, edge_labels(facts))
 
 

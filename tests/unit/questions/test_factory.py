@@ -136,6 +136,21 @@ def test_train_and_test_share_neither_entity_nor_subgraph(whole: tuple[Order, di
 
 
 @pytest.mark.slow
+def test_the_excerpts_are_written_with_facts_of_the_graph_that_hold_them_together(
+    folder: Path, whole: tuple[Order, dict[str, bytes]]
+) -> None:
+    graph = open_any(folder)
+    for line in whole[1]["subgraphs.jsonl"].decode().splitlines():
+        record = json.loads(line)
+        assert all(graph.has(*fact) for fact in record["facts"])
+        met, before = {record["nodes"][0]}, 0
+        while len(met) > before:
+            before = len(met)
+            met |= {end for s, _, o in record["facts"] if {s, o} & met for end in (s, o)}
+        assert met == set(record["nodes"])
+
+
+@pytest.mark.slow
 def test_a_folder_belongs_to_its_settings_and_may_grow(
     folder: Path, whole: tuple[Order, dict[str, bytes]], tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+import networkx as nx
 import numpy as np
 import pytest
 
@@ -17,7 +18,7 @@ from sindbad.questions.candidates import KINDS
 from sindbad.questions.compact import CompactGraph, compact
 from sindbad.questions.evidence import mentions
 from sindbad.questions.excerpts import ExcerptConfig
-from sindbad.questions.logic import is_variable
+from sindbad.questions.logic import constants, is_attribute, is_variable
 from sindbad.questions.making import DEFAULT_MIX, Batch, Maker, MakingConfig
 from sindbad.questions.question import Question
 from sindbad.questions.reference import Reference
@@ -203,6 +204,29 @@ def test_structural_questions_only_where_they_are_required(graph: KnowledgeGraph
     made = Maker(graph, numbers, CONFIG.model_copy(update={"synthesis": synthesis}), 1).batch(0, 15)
     assert made.made
     assert all("structural" in item.questions[0].uncertainty for item in made.made)
+
+
+def test_what_is_structural_has_a_cut_between_the_focus_and_a_name_among_all_facts_of_its_pages(
+    graph: KnowledgeGraph, numbers: CompactGraph
+) -> None:
+    """Neither a fact that the excerpt left out leads around it, nor is the only name behind it made vague."""
+    uncertainty = UncertaintyConfig(semantic=1.0, structural="require")
+    synthesis = CONFIG.synthesis.model_copy(
+        update={"uncertainty": uncertainty, "mix": {"constraint": {3: 1.0, 4: 1.0}}}
+    )
+    made = Maker(graph, numbers, CONFIG.model_copy(update={"synthesis": synthesis}), 1).batch(0, 30).made
+    assert len(made) == 30
+    for item in made:
+        nodes = {numbers.number[one] for one in item.subgraph}
+        bare = nx.Graph([(a, b) for a in nodes for b in numbers.skeleton.of_one(a).tolist() if b in nodes])
+        for question in item.questions:
+            focus = numbers.number[dict(question.solution)[question.target]]
+            named = {numbers.number[one] for one in constants([c for c in question.clues if not is_attribute(c)])}
+            assert any(
+                not nx.has_path(nx.restricted_view(bare, [cut], []), focus, name)
+                for name in (named & nodes) - {focus}
+                for cut in nodes - {focus, name}
+            ), question.text
 
 
 def test_a_demand_gives_more_of_what_fails(graph: KnowledgeGraph, numbers: CompactGraph) -> None:

@@ -27,6 +27,10 @@ _MONTHS: Final[Mapping[str, tuple[str, ...]]] = {
         "يناير", "فبراير", "مارس", "أبريل", "مايو", "يونيو", "يوليو", "أغسطس", "سبتمبر", "أكتوبر", "نوفمبر", "ديسمبر",
     ),
 }  # fmt: skip
+_SPOKEN: Final = re.compile(
+    r"(?:uni(?![mn])|eu|us[aeiu]|ut[eio]|ubi|ur[aeiou]|one\b|once\b|hour|hono[u]?r|heir|honest)", re.IGNORECASE
+)
+"""English words whose first sound is not what their first letter says: a university, an hour."""
 _ERAS: Final[Texts] = {"en": "BC", "ar": "ق.م"}
 _UNITS: Final[Mapping[str, Texts]] = {
     "km²": {"en": "km²", "ar": "كم²"},
@@ -100,7 +104,8 @@ def from_name(name: str) -> Words:
 
 
 def _article(noun: str) -> str:
-    return f"an {noun}" if noun[:1].lower() in "aeiou" else f"a {noun}"
+    written = noun[:1].lower() in "aeiou"
+    return f"an {noun}" if written != bool(_SPOKEN.match(noun)) else f"a {noun}"
 
 
 def value_text(attribute: Attribute, language: str) -> str:

@@ -21,7 +21,7 @@ from sindbad.graph.importers.facts import Fact, Link, Node, Part, Unusable, Valu
 from sindbad.graph.importers.staging import Row, Sorted, Staging
 from sindbad.graph.importers.tables import REAL
 from sindbad.graph.importers.triples import Triples
-from sindbad.graph.importers.wording import date_text, from_name
+from sindbad.graph.importers.wording import Wording, date_text, from_name
 from sindbad.graph.knowledge import GraphView
 from sindbad.graph.store import open_graph
 from sindbad.graph.store_format import Licence
@@ -396,3 +396,12 @@ def test_real_data_becomes_a_graph_and_an_encyclopedia(tmp_path: Path, kind: str
     assert manifest.licences
     graph = open_graph(tmp_path / "g", verify=True)
     check_provenance(graph, pages_of(tmp_path / "g"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("university", "a university"), ("hour", "an hour"), ("island", "an island"), ("house", "a house"),
+     ("uninhabited_place", "an uninhabited place"), ("european_union", "a european union"), ("uncle", "an uncle")],
+)  # fmt: skip
+def test_a_type_that_nobody_worded_has_the_article_that_is_spoken(kind: str, said: str) -> None:
+    assert Wording().type(kind).phrase == f"is {said}"

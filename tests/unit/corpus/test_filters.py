@@ -347,8 +347,8 @@ def test_near_duplicates_are_found_whatever_the_order_of_the_bands_and_memory_st
 DEFINITION = (
     "Definition: In this task you are given a tweet. Your job is to decide if the tweet is positive or negative or "
     "neutral about the airline that it names. A tweet is positive when the writer praises the airline, its crew or its "
-    "food; it is negative when the writer complains about delays, lost luggage, rude staff or a bad web site. Answer with one "
-    "word and nothing else. Do not explain your answer."
+    "food; it is negative when the writer complains about delays, lost luggage, rude staff or a bad web site. Answer "
+    "with one word and nothing else. Do not explain your answer."
 )
 
 

@@ -1,9 +1,10 @@
 """HALA's step 2 on real text: a teacher's translations and judged parallel text, as one file that a translator learns.
 
 Two counts, and both add up. *Pairs*, as the paper counts: two of every translated row, and every candidate is either
-kept or rejected with a reason. *Lines*, what is trained on: a pair is cut into sentences where both sides have as many
-(so the translator is asked), spans that a translator never sees are sentinels; a sentence that stands in a test set,
-was there before, or whose spans differ is left out and counted.
+kept or rejected with a reason (a teacher's, where a part of it stays in the source language). *Lines*, what is trained
+on: a pair is cut into sentences where both sides have as many (so the translator is asked), spans that a translator
+never sees are sentinels; a sentence that stands in a test set, was there before, or whose spans differ is left out and
+counted.
 
 What costs is kept where it was made (the job's ledger, the judge's verdicts) and is never paid for twice; the files
 themselves are written anew and whole at the end. Memory: digests of what was seen, and one batch of candidates.
@@ -133,7 +134,8 @@ class Supervision:
 
     @property
     def pairs(self) -> int:
-        """As the paper counts: two a translated row, and what was kept of the parallel text."""
+        """As the paper counts: two a translated row but for those of :data:`STAYS`, and what was kept of the parallel
+        text."""
         return sum(half.kept for half in self.origins.values())
 
     @property

@@ -36,7 +36,7 @@ STAGES = {
 }
 
 
-def mission_summary(run: Path, found: Mapping[str, Outcomes], scores: Mapping[str, float]) -> Summary:
+def mission_summary(run: Path, found: Mapping[str, Outcomes], scores: Mapping[str, Any]) -> Summary:
     """The machine-readable end of a run."""
     react, resum = found["react"], found["rl_live"]
     return Summary(
@@ -45,7 +45,12 @@ def mission_summary(run: Path, found: Mapping[str, Outcomes], scores: Mapping[st
             "react": {str(react.context_limit): react.summary.success},
             "resum": {str(resum.context_limit): resum.summary.success},
         },
-        translation=TranslationSummary(chrf=scores["chrf"], bleu=scores["bleu"]),
+        translation=TranslationSummary(
+            chrf=scores["chrf"],
+            bleu=scores["bleu"],
+            chrf_signature=scores["chrf_signature"],
+            bleu_signature=scores["bleu_signature"],
+        ),
         wall_seconds=wall_seconds(run),
         resources=_resources(run),
     )
@@ -80,7 +85,8 @@ def mission_report(
         curves=[*_training_curves(run), *_environment_curves(run), _stage_chart(found), _paradigm_chart(found)],
         trajectories=_to_read(found),
         limits=_limits(last),
-        footer=f"{scores.get('signature', '')} · intervals: Wilson for rates, paired bootstrap for differences.",
+        footer=f"{scores['chrf_signature']} · {scores['bleu_signature']} · "
+        "intervals: Wilson for rates, paired bootstrap for differences.",
     )  # fmt: skip
 
 

@@ -58,8 +58,9 @@ async def train_and_score(
         async with translator(stage) as client:
             scores, hypotheses = await evaluate_translation(client, held_out)
         stage.say(f"chrF++ {scores.chrf:.1f}, BLEU {scores.bleu:.1f} on {len(held_out)} held-out sentences")
+        stage.say(f"{scores.chrf_signature} · {scores.bleu_signature}")
         examples = [{"en": p.en, "reference": p.ar, "hypothesis": h} for p, h in zip(held_out, hypotheses, strict=True)]
-        record = {**asdict(scores), "signature": scores.chrf_signature, "examples": examples[:40]}
+        record = {**asdict(scores), "examples": examples[:40]}
         atomic.write_json(scores_path, record)
         metrics_page(
             work / "metrics" / "translator.jsonl", Path(page_path), "Light translator", {"loss": "training loss"}

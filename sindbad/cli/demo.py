@@ -126,7 +126,10 @@ def _finish(run_dir: Path, seconds: float) -> None:
         for limit, success in by_limit.items():
             say(f"   {paradigm:6} at {limit} tokens: {success:.1%}")
     if summary.translation:
-        say(f"   translation: chrF++ {summary.translation.chrf:.1f}, BLEU {summary.translation.bleu:.1f}")
+        said = summary.translation
+        say(f"   translation: chrF++ {said.chrf:.1f}, BLEU {said.bleu:.1f}")
+        if said.bleu_signature:
+            say(f"   chrF++ {said.chrf_signature}; BLEU {said.bleu_signature}")
     if taken := summary.resources:
         say(f"   at most {taken.peak_rss_bytes / 1e9:.1f} GB of memory, {taken.disk_bytes / 1e6:,.0f} MB of disk")
     say(f"Done in {seconds / 60:.1f} min. Report: {run_dir / 'report.html'}")

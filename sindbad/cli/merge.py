@@ -109,6 +109,8 @@ def _sweep(
         typer.echo(f"t {row.t:<5g} {told}  SLERP {row.slerp_share:.0%}")
 
     found = sweep_merge(base, tuned, out, values, measures, config, on_row=show)
+    for name, text in found.signatures.items():
+        typer.echo(f"{name}: {text}")
     typer.echo(f"best by {found.decided_by}: t = {found.best:g}; wrote {out}")
 
 

@@ -45,6 +45,10 @@ class TranslationSummary(BaseModel):
     """chrF++."""
     bleu: float = Field(ge=0, le=100)
     """BLEU."""
+    chrf_signature: str = ""
+    """Sacrebleu's, as of the next; empty in summaries of before."""
+    bleu_signature: str = ""
+    """It names the tokeniser."""
 
 
 class ResourceSummary(BaseModel):

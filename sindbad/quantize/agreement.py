@@ -77,6 +77,7 @@ class Agreement:
     bleu_original: float | None
     bleu_quantised: float | None
     signature: str
+    bleu_signature: str
     samples: tuple[Sample, ...]
 
     @property
@@ -148,6 +149,7 @@ def compare_models(
         token_agreement=sum(token_share(left, right) for left, right in pairs) / len(pairs),
         chrf_between=between.chrf,
         signature=between.chrf_signature,
+        bleu_signature=between.bleu_signature,
         samples=_samples(rows, texts),
         **scored,
     )

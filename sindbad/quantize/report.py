@@ -151,12 +151,14 @@ def _figures(agreement: Agreement) -> list[list[str]]:
         ["identical outputs", f"{agreement.identical:.2%}"],
         ["tokens equal position by position", f"{agreement.token_agreement:.2%}"],
         ["chrF++ of the outputs against the original's", f"{agreement.chrf_between:.2f}"],
+        ["signature of chrF++", agreement.signature],
     ]
     if agreement.chrf_row_difference is not None:
         rows += [
             ["chrF++ original → quantised", f"{agreement.chrf_original:.2f} → {agreement.chrf_quantised:.2f}"],
             ["BLEU original → quantised", f"{agreement.bleu_original:.2f} → {agreement.bleu_quantised:.2f}"],
             ["chrF++ difference of a row, mean", str(agreement.chrf_row_difference)],
+            ["signature of BLEU", agreement.bleu_signature],
         ]
     return rows
 

@@ -28,6 +28,10 @@ class Measure(Protocol):
     def name(self) -> str: ...
     @property
     def higher_is_better(self) -> bool: ...
+    @property
+    def signatures(self) -> Mapping[str, str]:
+        """Figure -> what names it so that others can compare; figures that need no such name are not there."""
+        ...
 
     def __call__(self, folder: Path) -> dict[str, float]: ...
 
@@ -39,6 +43,11 @@ class HeldOutLoss:
     conversations: tuple[Conversation, ...]
     name: str = "loss"
     higher_is_better: bool = False
+
+    @property
+    def signatures(self) -> Mapping[str, str]:
+        """None: a loss is of this tokenizer."""
+        return {}
 
     def __call__(self, folder: Path) -> dict[str, float]:
         """Loss and teacher-forced accuracy."""
@@ -56,6 +65,13 @@ class GreedyChrf:
     max_tokens: int = 256
     name: str = "chrf"
     higher_is_better: bool = True
+
+    @property
+    def signatures(self) -> Mapping[str, str]:
+        """Sacrebleu's."""
+        from sindbad.evaluation.translation import signatures
+
+        return dict(zip(("chrf", "bleu"), signatures(), strict=True))
 
     def __call__(self, folder: Path) -> dict[str, float]:
         """chrF++ and BLEU of the raw text."""
@@ -85,11 +101,13 @@ class SweepRow:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """All rows in the order asked; ``decided_by`` names the figure and ``best`` its t."""
+    """All rows in the order asked; ``decided_by`` names the figure and ``best`` its t. ``signatures``: of figures that
+    have one."""
 
     rows: tuple[SweepRow, ...]
     decided_by: str
     best: float
+    signatures: dict[str, str]
 
     def to_record(self) -> dict[str, Any]:
         """JSON-ready form."""
@@ -139,7 +157,8 @@ def sweep_merge(
         for item in (work / "best").iterdir():
             item.rename(work / item.name)
         (work / "best").rmdir()
-        found = Sweep(tuple(rows), next(iter(rows[0].figures)), _best(rows, measures[0]).t)
+        named = {f"{m.name}.{key}": text for m in measures for key, text in m.signatures.items()}
+        found = Sweep(tuple(rows), next(iter(rows[0].figures)), _best(rows, measures[0]).t, named)
         write_json(work / SWEEP_FILE, found.to_record())
     return found
 

@@ -53,6 +53,7 @@ Written by `python -m sindbad.translation.train_teacher` ({arguments}) from rand
 | held-out worlds, names in the open | chrF++ {chrf:.1f}, BLEU {bleu:.1f}, {exact:.1f}% of {sentences} identical |
 | prompt | `Translate from English to Arabic: {{text}}` in one ChatML user turn |
 | chrF++ signature | `{chrf_signature}` |
+| BLEU signature | `{bleu_signature}` |
 """
 
 

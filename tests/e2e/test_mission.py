@@ -41,7 +41,8 @@ def test_the_summary_has_exactly_the_agreed_fields(mission: FinishedMission) -> 
         assert set(stage["by_language"]) == {"en", "ar"}
         assert stage["success"] == pytest.approx(sum(stage["by_language"].values()) / 2)
     assert {name: list(limits) for name, limits in summary["paradigms"].items()} == {"react": ["256"], "resum": ["256"]}
-    assert set(summary["translation"]) == {"chrf", "bleu"}
+    assert set(summary["translation"]) == {"chrf", "bleu", "chrf_signature", "bleu_signature"}
+    assert "tok:intl" in summary["translation"]["bleu_signature"]
     assert set(COMPONENTS) - {"report"} <= set(summary["wall_seconds"]) <= set(COMPONENTS)
     assert all(seconds > 0 for seconds in summary["wall_seconds"].values())
     assert set(summary["resources"]) == {"peak_rss_bytes", "disk_bytes"}

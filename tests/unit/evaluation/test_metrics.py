@@ -20,7 +20,7 @@ from sindbad.evaluation.metrics import (
     wilson,
 )
 from sindbad.evaluation.summary import StageSummary, Summary, TranslationSummary
-from sindbad.evaluation.translation import score_translations
+from sindbad.evaluation.translation import score_translations, signatures
 
 # ReSum Table 1, Pass@1 by agent (3B, 7B, 30B) and benchmark (GAIA, BC-zh, BC-en)
 REACT = [25.6, 8.2, 3.3, 31.7, 13.2, 5.7, 45.0, 23.9, 12.8]
@@ -122,7 +122,10 @@ def test_translation_scores_carry_their_signatures() -> None:
     worse = score_translations(["تقع المدينة", "ولد في كوريل"], ["تقع المدينة في كوريل", "ولد في تافل"])
     assert worse.chrf < perfect.chrf
     assert "nw:2" in perfect.chrf_signature
-    assert "tok:13a" in perfect.bleu_signature
+    assert "tok:intl" in perfect.bleu_signature
+    assert signatures() == (perfect.chrf_signature, perfect.bleu_signature)
+    apart = score_translations(["ولد، ثم عاش هنا"], ["ولد ، ثم عاش هنا"])
+    assert apart.bleu == pytest.approx(100)  # the default tokeniser would leave the comma on its word
     with pytest.raises(InvalidInput):
         score_translations(["a"], [])
 

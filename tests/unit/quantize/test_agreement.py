@@ -73,6 +73,7 @@ def test_a_model_beside_itself_agrees_entirely_and_eight_bits_cost_little(tmp_pa
     assert found.chrf_original > 90
     assert abs(found.chrf_difference or 0.0) < 1
     assert "nw:2" in found.signature
+    assert "tok:intl" in found.bleu_signature
 
 
 def test_a_damaged_layer_shows_in_every_figure(tmp_path: Path) -> None:
@@ -142,6 +143,8 @@ def test_the_reports_hold_every_layer_and_escape_what_a_model_wrote(tmp_path: Pa
     assert record["throughput"]["ratio"] == 1.5
     assert "**1.50×** the original's speed in bfloat16 under vLLM (200 → 300 output tokens/s" in page.read_text()
     assert "a \\| <b>b</b>" in page.read_text()
+    for measure, signature in (("chrF++", found.signature), ("BLEU", found.bleu_signature)):
+        assert f"| signature of {measure} | {signature.replace('|', chr(92) + '|')} |" in page.read_text()
     html = (tmp_path / "report" / "report.html").read_text()
     assert "<b>b</b>" not in html
     assert "&lt;b&gt;b" in html

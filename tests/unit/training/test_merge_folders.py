@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -241,12 +241,18 @@ def test_a_sweep_measures_every_t_and_writes_the_best_one(tmp_path: Path) -> Non
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "best by chrf.chrf: t = 1" in done.output
+    swept = json.loads((tmp_path / "cli" / "merge_sweep.json").read_text())["signatures"]
+    assert swept.keys() == {"chrf.chrf", "chrf.bleu"}
+    for name, marks in (("chrf.chrf", "nw:2"), ("chrf.bleu", "tok:intl")):
+        assert marks in swept[name]
+        assert f"{name}: {swept[name]}" in done.output
 
 
 class Distance:
     """Measures without a model: the sweep's first t is the best."""
 
     name, higher_is_better = "n", False
+    signatures: ClassVar[dict[str, str]] = {}
 
     def __init__(self) -> None:
         self.asked = 0

@@ -11,24 +11,41 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.digest import ROOT
+from pipelines.release import Release, read_release
 from pipelines.stage import OWNER_VARIABLE
 
 PIPELINES = ("mission", "translate_and_tune")
 """Each is the function of that name in the module of that name."""
 
 
-def load_pipeline(name: str) -> Any:
-    """The compiled-on-call KFP pipeline."""
-    return getattr(import_module(f"pipelines.{name}"), name)
+def load_pipeline(name: str, release: Release | None = None) -> Any:
+    """The KFP pipeline, with its steps placed beside ``release``; without one, as KFP's local runner takes it."""
+    plain = getattr(import_module(f"pipelines.{name}"), name)
+    if release is None:
+        return plain
+    from kfp import dsl
+
+    from pipelines.step import beside
+
+    with beside(release):
+        return dsl.pipeline(name=plain.name, description=plain.description)(plain.pipeline_func)
 
 
-def compile_pipeline(name: str, target: Path) -> Path:
-    """Write the IR YAML (two documents: the pipeline, and its Kubernetes platform configuration)."""
+def compile_pipeline(name: str, target: Path, release: Release | None = None) -> str:
+    """Write the IR YAML (two documents: the pipeline, and its Kubernetes platform configuration).
+
+    Args:
+        release: whose images, claims and nodes the steps use; default: the chart's own values.
+
+    Returns:
+        The pipeline's name in Kubeflow.
+    """
     from kfp import compiler
 
+    pipeline = load_pipeline(name, release or read_release())
     target.parent.mkdir(parents=True, exist_ok=True)
-    compiler.Compiler().compile(load_pipeline(name), str(target))
-    return target
+    compiler.Compiler().compile(pipeline, str(target))
+    return str(pipeline.name)
 
 
 def run_pipeline(name: str, run_dir: Path, arguments: dict[str, Any]) -> None:

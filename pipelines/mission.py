@@ -1,12 +1,11 @@
 """The mission as ONE Kubeflow pipeline: translate-and-tune, cold start, merge, RL in the simulator, then live.
 
-Every step takes the models and data it needs as artifacts and loads them itself, so lineage is complete and any step
-can run on any node. A step's ``*_stage`` parameter is a :class:`pipelines.stage.Stage` as JSON: its settings and the
-digest of the code behind it, both part of KFP's cache key.
+Every step takes the models and data that another step made as artifacts and loads them itself, so lineage is complete
+and any step can run on any node; the worlds are a folder of the run. A step's ``*_stage`` parameter is a
+:class:`pipelines.stage.Stage` as JSON: its settings and the digest of the code behind it, both part of KFP's cache key.
 """
 
 from kfp import dsl
-from kfp.dsl import Dataset
 
 from pipelines.components.base_agent import base_agent
 from pipelines.components.bilingual_pairs import bilingual_pairs
@@ -23,11 +22,7 @@ from pipelines.components.report import report
 from pipelines.components.rl import grpo
 from pipelines.components.sft import tune
 from pipelines.components.teacher import teacher_translator
-from pipelines.step import Placement, place
-
-GPU = Placement(pool="gpu", cpu="8", memory="64G", gpus=1)
-TRAIN = Placement(pool="gpu", cpu="16", memory="128G", gpus=8)
-CPU = Placement(pool="cpu", cpu="4", memory="16G")
+from pipelines.step import CPU, GPU, TRAIN, place
 
 STAGES = (
     "index", "teacher", "compress", "pairs", "translator", "questions", "base", "cold_start", "corpus", "sft", "merge",
@@ -67,25 +62,24 @@ def mission(
     """The stages as JSON; ``encyclopedia_uri`` is the folder of worlds.
 
     ``sindbad demo`` has written it and the index before the pipeline starts; in a cluster the first step writes both.
+    It is a path, and no imported artifact: Kubeflow imports from object stores only, and a path fails there.
     """
-    encyclopedia = dsl.importer(artifact_uri=encyclopedia_uri, artifact_class=Dataset, reimport=False).output
-
     # Who reads the worlds or asks the search service comes after this step; the others depend on one that does.
-    index = place(index_encyclopedia(stage=index_stage, encyclopedia=encyclopedia), CPU, index=True)
+    index = place(index_encyclopedia(stage=index_stage, encyclopedia=encyclopedia_uri), CPU, index=True)
 
     # HALA: teacher -> compressed weights -> judged pairs -> light translator.
     teacher = place(teacher_translator(stage=teacher_stage), GPU)
     compressed = place(compress_teacher(stage=compress_stage, teacher=teacher.outputs["model"]), GPU)
     pairs = place(
-        bilingual_pairs(stage=pairs_stage, encyclopedia=encyclopedia, teacher=compressed.outputs["compressed"]), CPU
+        bilingual_pairs(stage=pairs_stage, encyclopedia=encyclopedia_uri, teacher=compressed.outputs["compressed"]), CPU
     )
     pairs.after(index)
     translator = place(
-        light_translator(stage=translator_stage, encyclopedia=encyclopedia, pairs=pairs.outputs["kept"]), GPU
+        light_translator(stage=translator_stage, encyclopedia=encyclopedia_uri, pairs=pairs.outputs["kept"]), GPU
     )
 
     # WebSailor-V2: graph -> subgraphs -> verified questions -> oracle rollouts by rejection sampling.
-    asked = place(synthesise_questions(stage=questions_stage, encyclopedia=encyclopedia), CPU).after(index)
+    asked = place(synthesise_questions(stage=questions_stage, encyclopedia=encyclopedia_uri), CPU).after(index)
     base = place(base_agent(stage=base_stage), TRAIN)
     rollouts = place(
         cold_start(
@@ -101,7 +95,7 @@ def mission(
     corpus = place(
         translate_corpus(
             stage=corpus_stage,
-            encyclopedia=encyclopedia,
+            encyclopedia=encyclopedia_uri,
             trajectories=rollouts.outputs["trajectories"],
             instructions=rollouts.outputs["instructions"],
             base=base.outputs["model"],

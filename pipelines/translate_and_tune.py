@@ -5,7 +5,6 @@ digests in their ``*_stage`` parameters work as in :mod:`pipelines.mission`.
 """
 
 from kfp import dsl
-from kfp.dsl import Dataset
 
 from pipelines.components.instruction_corpus import instruction_corpus
 from pipelines.components.merge import slerp_merge
@@ -15,8 +14,7 @@ from pipelines.components.small_base import small_base
 from pipelines.components.text_translator import text_translator
 from pipelines.components.tune_report import tune_report
 from pipelines.components.tuned_models import evaluate_tuned
-from pipelines.mission import CPU, GPU, TRAIN
-from pipelines.step import place
+from pipelines.step import CPU, GPU, TRAIN, place
 
 
 @dsl.pipeline(name="sindbad-translate-and-tune", description="HALA: translate instruction data, tune, merge")
@@ -31,18 +29,17 @@ def translate_and_tune(
     evaluate_stage: str,
     report_stage: str,
 ) -> None:
-    """The stages as JSON; ``data_uri`` is the folder that the recipe's paths start from."""
-    data = dsl.importer(artifact_uri=data_uri, artifact_class=Dataset, reimport=False).output
-    pairs = place(parallel_text(stage=parallel_stage, data=data), CPU)
+    """The stages as JSON; ``data_uri`` is the folder that the recipe's paths start from, a path as in the mission."""
+    pairs = place(parallel_text(stage=parallel_stage, data=data_uri), CPU)
     translator = place(text_translator(stage=translator_stage, pairs=pairs.outputs["text"]), GPU)
-    corpus = place(instruction_corpus(stage=corpus_stage, data=data, translator=translator.outputs["model"]), GPU)
+    corpus = place(instruction_corpus(stage=corpus_stage, data=data_uri, translator=translator.outputs["model"]), GPU)
     base = place(small_base(stage=base_stage, pairs=pairs.outputs["text"], corpus=corpus.outputs["translated"]), TRAIN)
     tuned = place(tune(stage=sft_stage, base=base.outputs["model"], arabic=corpus.outputs["translated"]), TRAIN)
     merged = place(slerp_merge(stage=merge_stage, base=base.outputs["model"], tuned=tuned.outputs["model"]), CPU)
     outcome = place(
         evaluate_tuned(
             stage=evaluate_stage,
-            data=data,
+            data=data_uri,
             corpus=corpus.outputs["translated"],
             base=base.outputs["model"],
             tuned=tuned.outputs["model"],

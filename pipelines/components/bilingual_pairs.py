@@ -8,7 +8,7 @@ from pipelines.step import step
 @step
 def bilingual_pairs(
     stage: str,
-    encyclopedia: Input[Dataset],
+    encyclopedia: str,
     teacher: Input[Model],
     kept: Output[Dataset],
     rejected: Output[Dataset],
@@ -20,5 +20,5 @@ def bilingual_pairs(
     from pipelines.artifacts import log_metrics
     from pipelines.stages.bilingual_pairs import make_pairs
 
-    values = asyncio.run(make_pairs(stage, encyclopedia.path, teacher.path, kept.path, rejected.path))
+    values = asyncio.run(make_pairs(stage, encyclopedia, teacher.path, kept.path, rejected.path))
     log_metrics(metrics, values)

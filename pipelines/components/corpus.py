@@ -8,7 +8,7 @@ from pipelines.step import step
 @step
 def translate_corpus(
     stage: str,
-    encyclopedia: Input[Dataset],
+    encyclopedia: str,
     trajectories: Input[Dataset],
     instructions: Input[Dataset],
     base: Input[Model],
@@ -23,6 +23,6 @@ def translate_corpus(
     from pipelines.stages.corpus import translate
 
     work = translate(
-        stage, encyclopedia.path, trajectories.path, instructions.path, base.path, translator.path, translated.path
+        stage, encyclopedia, trajectories.path, instructions.path, base.path, translator.path, translated.path
     )
     log_metrics(metrics, asyncio.run(work))

@@ -8,7 +8,7 @@ from pipelines.step import step
 @step
 def instruction_corpus(
     stage: str,
-    data: Input[Dataset],
+    data: str,
     translator: Input[Model],
     translated: Output[Dataset],
     metrics: Output[Metrics],
@@ -20,4 +20,4 @@ def instruction_corpus(
     from pipelines.artifacts import log_metrics
     from pipelines.stages.instruction_corpus import translate
 
-    log_metrics(metrics, asyncio.run(translate(stage, data.path, translator.path, translated.path, page.path)))
+    log_metrics(metrics, asyncio.run(translate(stage, data, translator.path, translated.path, page.path)))

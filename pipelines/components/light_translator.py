@@ -8,7 +8,7 @@ from pipelines.step import step
 @step
 def light_translator(
     stage: str,
-    encyclopedia: Input[Dataset],
+    encyclopedia: str,
     pairs: Input[Dataset],
     model: Output[Model],
     scores: Output[Dataset],
@@ -21,5 +21,5 @@ def light_translator(
     from pipelines.artifacts import log_metrics
     from pipelines.stages.light_translator import train_and_score
 
-    work = train_and_score(stage, encyclopedia.path, pairs.path, model.path, scores.path, curve.path)
+    work = train_and_score(stage, encyclopedia, pairs.path, model.path, scores.path, curve.path)
     log_metrics(metrics, asyncio.run(work))

@@ -8,7 +8,7 @@ from pipelines.step import step
 @step
 def evaluate_tuned(
     stage: str,
-    data: Input[Dataset],
+    data: str,
     corpus: Input[Dataset],
     base: Input[Model],
     tuned: Input[Model],
@@ -21,4 +21,4 @@ def evaluate_tuned(
     from pipelines.stages.tuned_models import evaluate
 
     models = {"base": base.path, "tuned": tuned.path, "merged": merged.path}
-    log_metrics(metrics, evaluate(stage, data.path, corpus.path, models, figures.path))
+    log_metrics(metrics, evaluate(stage, data, corpus.path, models, figures.path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,27 +37,63 @@ RecipeOption = Annotated[Path | None, typer.Option("--recipe", help="YAML of the
 def compile_(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="IR YAML to write")] = None,
     pipeline: PipelineOption = Pipeline.MISSION,
-) -> None:
+    release: Annotated[str, typer.Option("--release", help="Helm release that the pipeline runs beside")] = "sindbad",
+    values: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--values", "-f",
+            help="values of the release: the files that it was installed with, in order, or what `helm get values "
+            "RELEASE --all -o yaml` says; default: the chart's own",
+        ),
+    ] = None,
+    image: Annotated[
+        str, typer.Option("--image", help="image of the steps; default: pipelines, by the values' registry and tag")
+    ] = "",
+) -> None:  # fmt: skip
     """Write the IR YAML for Kubeflow Pipelines (two documents: pipeline and Kubernetes platform)."""
     need_checkout()
     from pipelines.local import compile_pipeline
+    from pipelines.release import read_release
 
-    written = compile_pipeline(pipeline.value, output or Path("build") / f"{pipeline.value}.yaml")
-    typer.echo(f"{written}: upload it in the Kubeflow UI, or kfp pipeline create -p sindbad {written}")
+    beside = read_release(release, values or [], image=image)
+    if pipeline is Pipeline.MISSION:
+        beside.need_open_services()
+    written = output or Path("build") / f"{pipeline.value}.yaml"
+    name = compile_pipeline(pipeline.value, written, beside)
+    typer.echo(beside.told())
+    typer.echo(f"{written}: upload it in the Kubeflow UI, or kfp pipeline create -p {name} {shlex.quote(str(written))}")
 
 
 @app.command()
 def arguments(
-    run: Run = DEMO,
+    run: Annotated[
+        str,
+        typer.Option("--run", help="name of the run, or its folder as the steps see it; default: mission, or tune"),
+    ] = "",
+    data: Annotated[
+        str, typer.Option("--data", help="folder of the recipe's data as the steps see it; default: data in the run's")
+    ] = "",
     recipe: RecipeOption = None,
     assignments: SetOption = None,
     pipeline: PipelineOption = Pipeline.MISSION,
 ) -> None:
-    """Print the pipeline's arguments for a recipe as JSON: what a run in Kubeflow is started with."""
+    """Print the pipeline's arguments for a recipe as JSON: what a run in Kubeflow is started with.
+
+    Runs lie on the release's runs claim, which the chart mounts at /runs: a bare name is a folder there.
+    """
     need_checkout()
     import json
 
-    typer.echo(json.dumps(_recipe(pipeline, recipe, assignments).arguments(run), indent=2))
+    from pipelines.release import run_in_cluster
+    from sindbad.errors import InvalidInput
+
+    folder = run_in_cluster(run or ("tune" if pipeline is Pipeline.TUNE else "mission"))
+    given = _recipe(pipeline, recipe, assignments).arguments(folder)
+    if "data_uri" in given:
+        given["data_uri"] = data or f"{folder}/data"  # never the folder that the files' digests were taken from here
+    elif data:
+        raise InvalidInput("the mission reads no data; --data belongs to --pipeline translate_and_tune")
+    typer.echo(json.dumps(given, indent=2))
 
 
 @app.command()

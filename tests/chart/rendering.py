@@ -14,11 +14,11 @@ from tests.shared import ROOT
 CHART = str(ROOT / "charts" / "sindbad")
 
 
-def render(values: dict[str, Any] | None = None) -> dict[str, str]:
+def render(values: dict[str, Any] | None = None, name: str = "demo") -> dict[str, str]:
     """File name -> rendered text. Raises HelmValuesError / HelmRenderError."""
     # The public render() knows no API versions; the C call does (the SDK is pinned for this reason).
     versions = {"api_versions": ["monitoring.coreos.com/v1"], "kube_version": "v1.31.0"}
-    options = {"name": "demo", "namespace": "research", **versions}
+    options = {"name": name, "namespace": "research", **versions}
     with helm.Chart.load(CHART) as chart:
         chart.validate_schema(chart.merge_values(values or {}))
         rendered: dict[str, str] = json.loads(
@@ -27,9 +27,9 @@ def render(values: dict[str, Any] | None = None) -> dict[str, str]:
     return rendered
 
 
-def objects(values: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+def objects(values: dict[str, Any] | None = None, name: str = "demo") -> list[dict[str, Any]]:
     """Every object that the chart makes."""
-    texts = (text for name, text in render(values).items() if name.endswith((".yaml", ".yml")))
+    texts = (text for file, text in render(values, name).items() if file.endswith((".yaml", ".yml")))
     return [document for text in texts for document in yaml.safe_load_all(text) if document]
 
 

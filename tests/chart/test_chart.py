@@ -332,8 +332,8 @@ def test_a_pipeline_in_the_cluster_finds_services_and_weights_through_the_charts
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from pipelines.crew import addresses, weight_store
+    from pipelines.release import FROM_CHART
     from pipelines.stage import Stage
-    from pipelines.step import FROM_CHART
 
     data = _of_kind("ConfigMap")["demo-pipeline"]["data"]
     assert set(data) == set(FROM_CHART)
@@ -365,10 +365,3 @@ def test_the_pipeline_writes_the_index_where_the_search_pods_mount_and_open_it(
     claims = _of_kind("PersistentVolumeClaim", values)
     name = volume["persistentVolumeClaim"]["claimName"]
     assert name == "nfs" if values else claims[name]["spec"]["accessModes"] == ["ReadWriteMany"]
-
-
-def test_the_default_release_mounts_what_the_compiled_pipeline_names() -> None:
-    from pipelines.step import INDEX_PATH, WEIGHTS_PATH
-
-    data = _of_kind("ConfigMap")["demo-pipeline"]["data"]
-    assert (data["SINDBAD_INDEX_ROOT"], data["SINDBAD_WEIGHTS_ROOT"]) == (INDEX_PATH, WEIGHTS_PATH)

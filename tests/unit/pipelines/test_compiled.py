@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.local import compile_pipeline
+from pipelines.local import compile_pipeline, load_pipeline
 from pipelines.mission import STAGES
+from pipelines.release import read_release
 
 TRAINING = {"exec-tune", "exec-grpo", "exec-grpo-2", "exec-base-agent"}
 ON_GPUS = TRAINING | {"exec-teacher-translator", "exec-compress-teacher", "exec-light-translator"}
@@ -17,15 +18,16 @@ ON_GPUS = TRAINING | {"exec-teacher-translator", "exec-compress-teacher", "exec-
 
 @pytest.fixture(scope="module")
 def documents(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    path = compile_pipeline("mission", tmp_path_factory.mktemp("ir") / "build" / "mission.yaml")
+    path = tmp_path_factory.mktemp("ir") / "build" / "mission.yaml"
+    assert compile_pipeline("mission", path) == "sindbad-mission"
     return list(yaml.safe_load_all(path.read_text("utf-8")))
 
 
 @pytest.fixture(scope="module")
 def containers(documents: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Every step's container by executor; the importer has none."""
+    """Every step's container by executor."""
     executors = documents[0]["deploymentSpec"]["executors"]
-    return {name: executor["container"] for name, executor in executors.items() if "container" in executor}
+    return {name: executor["container"] for name, executor in executors.items()}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def test_it_is_one_pipeline_and_its_platform_with_a_task_a_stage(documents: list
     spec, platform = documents
     assert spec["pipelineInfo"]["name"] == "sindbad-mission"
     assert set(platform) == {"platforms"}
-    assert len(spec["root"]["dag"]["tasks"]) == len(STAGES) + 1  # the importer
+    assert len(spec["root"]["dag"]["tasks"]) == len(STAGES)
     assert set(spec["root"]["inputDefinitions"]["parameters"]) == {f"{name}_stage" for name in STAGES} | {
         "encyclopedia_uri"
     }
@@ -54,7 +56,7 @@ def test_who_reads_the_worlds_or_asks_the_search_service_comes_after_the_index(
         direct = set(tasks[name].get("dependentTasks", []))
         return direct.union(*(before(other) for other in direct))
 
-    first = {"importer", "index-encyclopedia"}
+    first = {"index-encyclopedia"}
     independent = {"teacher-translator", "compress-teacher", "base-agent"}
     assert {name for name in tasks if "index-encyclopedia" not in before(name)} == first | independent
 
@@ -94,6 +96,27 @@ def test_steps_install_nothing_when_they_start(containers: dict[str, dict[str, A
         assert container["image"].startswith("ghcr.io/sindbad/pipelines:")
 
 
+def test_nothing_is_imported_from_a_path(documents: list[dict[str, Any]]) -> None:
+    """Kubeflow's importer takes URIs of object stores only; folders of the runs claim are parameters."""
+    executors = documents[0]["deploymentSpec"]["executors"]
+    assert not [name for name, executor in executors.items() if "importer" in executor]
+    tasks = documents[0]["root"]["dag"]["tasks"]
+    given = {
+        name for name, task in tasks.items()
+        if task["inputs"]["parameters"].get("encyclopedia") == {"componentInputParameter": "encyclopedia_uri"}
+    }  # fmt: skip
+    assert given == {
+        "index-encyclopedia", "bilingual-pairs", "light-translator", "synthesise-questions", "translate-corpus",
+    }  # fmt: skip
+
+
+def test_the_local_runner_gets_the_same_pipeline_without_a_place() -> None:
+    local, placed = load_pipeline("mission"), load_pipeline("mission", read_release())
+    assert not local.platform_spec.platforms
+    assert placed.platform_spec.platforms
+    assert set(local.pipeline_spec.root.dag.tasks) == set(placed.pipeline_spec.root.dag.tasks)
+
+
 def test_components_pass_typed_artifacts(documents: list[dict[str, Any]]) -> None:
     outputs = {
         name: {
@@ -106,14 +129,13 @@ def test_components_pass_typed_artifacts(documents: list[dict[str, Any]]) -> Non
     assert outputs["comp-report"]["page"] == "system.HTML"
     plain = {name: titles for name, titles in outputs.items() if "system.Artifact" in titles.values()}
     assert plain == {}
-    assert all("system.Metrics" in titles.values() for name, titles in outputs.items() if name != "comp-importer")
+    assert all("system.Metrics" in titles.values() for titles in outputs.values())
 
 
 def test_its_kubernetes_form_is_a_valid_pipeline_and_version(tmp_path: Path) -> None:
     from kfp import compiler
     from kfp.compiler.compiler_utils import KubernetesManifestOptions
 
-    from pipelines.mission import mission
     from tests.chart.schemas import violations
     from tests.shared import shared
 
@@ -124,7 +146,7 @@ def test_its_kubernetes_form_is_a_valid_pipeline_and_version(tmp_path: Path) -> 
     )  # fmt: skip
     path = tmp_path / "manifest.yaml"
     compiler.Compiler().compile(
-        mission, str(path), kubernetes_manifest_format=True, kubernetes_manifest_options=options
+        load_pipeline("mission", read_release()), str(path), kubernetes_manifest_format=True, kubernetes_manifest_options=options
     )
     manifests = list(yaml.safe_load_all(path.read_text("utf-8")))
     assert [manifest["kind"] for manifest in manifests] == ["Pipeline", "PipelineVersion"]

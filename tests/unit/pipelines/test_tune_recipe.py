@@ -123,9 +123,10 @@ def test_the_command_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
 
 
 def test_it_compiles_for_kubeflow(tmp_path: Path) -> None:
-    path = compile_pipeline("translate_and_tune", tmp_path / "ir.yaml")
+    path = tmp_path / "ir.yaml"
+    assert compile_pipeline("translate_and_tune", path) == "sindbad-translate-and-tune"
     pipeline, platform = yaml.safe_load_all(path.read_text("utf-8"))
-    assert len(pipeline["root"]["dag"]["tasks"]) == len(COMPONENTS) + 1  # the importer
+    assert len(pipeline["root"]["dag"]["tasks"]) == len(COMPONENTS)
     executors = pipeline["deploymentSpec"]["executors"]
     on_gpus = {
         name for name, one in executors.items() if "accelerator" in one.get("container", {}).get("resources", {})
@@ -133,7 +134,7 @@ def test_it_compiles_for_kubeflow(tmp_path: Path) -> None:
     assert on_gpus == {
         "exec-text-translator", "exec-instruction-corpus", "exec-small-base", "exec-tune", "exec-evaluate-tuned",
     }  # fmt: skip
-    assert set(platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]) == set(executors) - {"exec-importer"}
+    assert set(platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]) == set(executors)
 
 
 def test_an_at_sign_in_a_sources_path_is_part_of_the_path(tmp_path: Path) -> None:

@@ -250,15 +250,14 @@ def _length_bounds(pair: Pair, settings: FilterSettings) -> Bounds:
 def script(pair: Pair, settings: FilterSettings) -> float:
     """Share of the target's letters in its script; where a paragraph was left in another one, that paragraph's."""
     text = prose(pair.target)
-    parts = _sayings(text, settings)
-    shares = [script_share(part, pair.target_language) for part in parts if part != text.strip()]
+    shares = (script_share(part, pair.target_language) for part in _sayings(text, settings))
     return min([script_share(text, pair.target_language), *(share for share in shares if share < _LEFT)])
 
 
 def _sayings(text: str, settings: FilterSettings) -> list[str]:
-    """Paragraphs that are long enough to have a language, and prose."""
-    enough = settings.paragraph_letters
-    return [part for part in paragraphs(text) if sum(map(str.isalpha, part)) >= enough and is_prose(part)]
+    """Of several paragraphs those that are long enough to have a language, and prose."""
+    parts, enough = paragraphs(text) if "\n" in text else [], settings.paragraph_letters
+    return [part for part in parts if sum(map(str.isalpha, part)) >= enough and is_prose(part)] if parts[1:] else []
 
 
 def language(pair: Pair, settings: FilterSettings) -> float:
@@ -276,8 +275,8 @@ def untranslated(pair: Pair, settings: FilterSettings) -> float:
     source, target = prose(pair.source), prose(pair.target)
     if source.split() == target.split() and any(map(str.isalpha, source)):
         return 1.0
-    known = {tuple(part.split()) for part in paragraphs(source)}
-    return float(any(tuple(part.split()) in known for part in _sayings(target, settings)))
+    left = {tuple(part.split()) for part in _sayings(target, settings)}
+    return float(bool(left) and any(tuple(part.split()) in left for part in paragraphs(source)))
 
 
 def repetition(pair: Pair, settings: FilterSettings) -> float:

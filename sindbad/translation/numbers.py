@@ -41,6 +41,8 @@ _ARABIC_COMMA = re.compile(r"(?<=\d)،(?=\d)")
 _LISTED = re.compile(r"[,'’]")
 _RAISED = re.compile(r"(?<=\d)([⁺⁻]?)([⁰¹²³⁴-⁹]+)")
 _RAISED_LETTER = re.compile(r"(?<=[^\W\d_])([⁻]?)([¹²³⁴-⁹][⁰¹²³⁴-⁹]*)")
+_RAISED_DIGIT = re.compile(r"[⁰¹²³⁴-⁹]")
+_DIGIT = re.compile(r"\d")
 _PLAIN = re.compile(r"-?\d+(?:\.\d+)?")
 _SPELLED = 12
 _SHORT: Final = 3
@@ -78,11 +80,18 @@ def _canonical(text: str) -> str:
 
 def values(text: str) -> Counter[str]:
     """The numbers of ``text`` by value, each as often as it stands there; "10⁶" are two."""
+    return _values(text).copy() if _DIGIT.search(text) else Counter()
+
+
+@lru_cache(maxsize=256)
+def _values(text: str) -> Counter[str]:
     return Counter(value(match[0]) for match in _NUMBER.finditer(_lowered(text)))
 
 
 def _lowered(text: str) -> str:
     """ "10⁶" as "10^6"."""
+    if text.isascii() or not _RAISED_DIGIT.search(text):
+        return text
     return _RAISED.sub(lambda match: f"^{'-' if match[1] == '⁻' else ''}{_digits(match[2])}", text)
 
 

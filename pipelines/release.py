@@ -16,7 +16,6 @@ from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
 
 from pipelines.digest import ROOT
 from sindbad.configuration import read_mapping, resolve
@@ -45,7 +44,9 @@ class Kind(StrEnum):
 
 
 class _Values(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, coerce_numbers_to_str=True)
+    """Fields have the names that they have in the chart's YAML."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
 
 class Image(_Values):
@@ -53,19 +54,19 @@ class Image(_Values):
 
     registry: str
     tag: str = ""
-    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
-    pull_secrets: tuple[str, ...] = ()
+    pullPolicy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    pullSecrets: tuple[str, ...] = ()
 
 
 class Claim(_Values):
     """A volume that pods share."""
 
-    mount_path: str
-    existing_claim: str = ""
+    mountPath: str
+    existingClaim: str = ""
     create: bool = True
     size: str = ""
-    storage_class_name: str = ""
-    access_modes: tuple[str, ...] = ()
+    storageClassName: str = ""
+    accessModes: tuple[str, ...] = ()
 
 
 class Resources(_Values):
@@ -84,13 +85,13 @@ class Queue(_Values):
     enabled: bool
     name: str
     """"" is the release's name."""
-    cluster_queue: str
+    clusterQueue: str
 
 
 class PipelineValues(_Values):
     """What steps ask for."""
 
-    pool_label: str
+    poolLabel: str
     steps: dict[Kind, Resources]
     queue: Queue
 
@@ -98,9 +99,9 @@ class PipelineValues(_Values):
 class Auth(_Values):
     """Secrets of the services."""
 
-    token_secret: str = ""
-    control_token_secret: str = ""
-    tls_secret: str = ""
+    tokenSecret: str = ""
+    controlTokenSecret: str = ""
+    tlsSecret: str = ""
 
 
 class Values(_Values):
@@ -112,7 +113,7 @@ class Values(_Values):
     runs: Claim
     pipeline: PipelineValues
     auth: Auth
-    network_policy: Any = None
+    networkPolicy: Any = None
     quantize: Any = None
     harness: Any = None
     monitoring: Any = None
@@ -131,7 +132,7 @@ class Release:
     def claim(self, volume: str) -> tuple[str, str]:
         """The claim of "weights", "index" or "runs", and where it is mounted."""
         values: Claim = getattr(self.values, volume)
-        return values.existing_claim or f"{self.name}-{volume}", values.mount_path
+        return values.existingClaim or f"{self.name}-{volume}", values.mountPath
 
     @property
     def config_map(self) -> str:
@@ -147,8 +148,8 @@ class Release:
     def need_open_services(self) -> None:
         """Raise InvalidInput where services refuse the steps, which bring neither token nor certificate."""
         auth = self.values.auth
-        if asked := [name for name in ("token_secret", "tls_secret") if getattr(auth, name)]:
-            named = ", ".join(f"auth.{to_camel(name)}" for name in asked)
+        if asked := [name for name in ("tokenSecret", "tlsSecret") if getattr(auth, name)]:
+            named = ", ".join(f"auth.{name}" for name in asked)
             raise InvalidInput(f"the release's services ask for what the pipeline's steps do not bring: {named}")
 
     def told(self) -> str:
@@ -198,9 +199,7 @@ def run_in_cluster(run: str) -> Path:
     if "/" not in run and run not in ("", ".", ".."):
         return Path(RUNS_PATH) / run
     if not run.startswith("/"):
-        raise InvalidInput(
-            f"{run!r} is no folder that steps see: give a bare name (below {RUNS_PATH}) or a whole path"
-        )
+        raise InvalidInput(f"{run!r} is no folder that steps see: give a bare name (below {RUNS_PATH}) or a whole path")
     return Path(run)
 
 

@@ -47,10 +47,10 @@ def place(task: PipelineTask, kind: Kind, *, index: bool = False) -> PipelineTas
     if release is None:
         return task
     task.set_container_image(release.image)
-    kubernetes.set_image_pull_policy(task, release.values.image.pull_policy)
-    if secrets := release.values.image.pull_secrets:
+    kubernetes.set_image_pull_policy(task, release.values.image.pullPolicy)
+    if secrets := release.values.image.pullSecrets:
         kubernetes.set_image_pull_secrets(task, list(secrets))
-    _resources(task, release.values.pipeline.steps[kind], release.values.pipeline.pool_label)
+    _resources(task, release.values.pipeline.steps[kind], release.values.pipeline.poolLabel)
     for volume in ("runs", "weights", *(["index"] if index else [])):
         claim, path = release.claim(volume)
         kubernetes.mount_pvc(task, pvc_name=claim, mount_path=path)

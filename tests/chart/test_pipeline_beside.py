@@ -182,6 +182,7 @@ def test_faults_of_values_and_names_are_said_by_name(tmp_path: Path) -> None:
         ("pipeline: {steps: {gpu: {gpuz: 1}}}", "gpuz"),
         ("pipeline: {steps: {gpu: null}}", "no gpu"),
         ("image: {registry: null}", "registry"),
+        ("runs: {existingClam: nfs}", "did you mean 'existingClaim'"),
     ):
         wrong.write_text(text, "utf-8")
         with pytest.raises(InvalidInput, match=said):

@@ -3,7 +3,7 @@
 Data, and pure functions of a row. A schema may have several forms (a data set that was published twice); the first
 that fits counts. Licences are those of the cards, of a mixture's subsets too; "unknown" where a card names none. HALA
 takes from Hermes-3 all but code, from Tulu-3 the English subsets (papers §1a step 4); which rows those are is our rule,
-stated below.
+stated below and in :mod:`sindbad.corpus.code_rows`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from sindbad.corpus.code_rows import about_code
+
 Messages = list[tuple[str, str]]
 Row = Mapping[str, Any]
 _ROLES: Final = {"human": "user", "user": "user", "prompter": "user", "gpt": "assistant", "assistant": "assistant",
@@ -20,13 +22,6 @@ _ROLES: Final = {"human": "user", "user": "user", "prompter": "user", "gpt": "as
 _PLAIN: Final = (str, int, float)
 LONGEST_LABEL: Final = 200
 """Characters; what is longer is a text, and a text would have to be translated."""
-_FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})", re.M)
-_CODE_TASK = re.compile(
-    r"\b(?:python|javascript|typescript|c\+\+|java|sql|html|css|bash|rust|golang|php|ruby|regex)\b.{0,80}"
-    r"\b(?:code|function|script|program|class|query|method)\b|\b(?:code|function|script|program|query)\b.{0,40}"
-    r"\b(?:python|javascript|typescript|c\+\+|java|sql|html|css|bash|rust|golang|php|ruby)\b",
-    re.I | re.S,
-)
 _NOT_ENGLISH: Final = ("aya",)
 """Subsets of Tulu-3 in other languages, by a part of their name in ``source``."""
 _TULU: Final = {
@@ -80,6 +75,7 @@ class Schema:
             the mixture's own.
         terms: raised where the licences of a schema's rows are corrected: a job of before is planned anew then, and its
             rows, whose addresses hold no licence, are not paid for again.
+        rule: raised where other rows are left out than before: likewise, and only rows that are new are paid for.
     """
 
     columns: tuple[Mapping[str, str], ...]
@@ -93,6 +89,7 @@ class Schema:
     language: str = ""
     subsets: Mapping[str, str] = field(default_factory=dict)
     terms: int = 0
+    rule: int = 0
 
     def licences(self, row: Row) -> tuple[str, ...]:
         """All that a row is under."""
@@ -133,9 +130,7 @@ def _hermes(row: Row) -> Converted:
     found = _conversation(row["conversations"], "from", "value")
     if isinstance(found, Skip):
         return found
-    code = any(_FENCE.search(text) for _, text in found)
-    asked = any(role == "user" and _CODE_TASK.search(text[:2000]) for role, text in found)
-    return Skip("code") if code or asked else found
+    return Skip("code") if about_code(found) else found
 
 
 def _scp(row: Row) -> Converted:
@@ -215,7 +210,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     ),
     "opus100": opus100("en", "ar"),
     "hermes3": Schema(({"conversations": "[from,value]"},), _hermes, "apache-2.0", "NousResearch/Hermes-3-Dataset",
-                      language="en"),
+                      language="en", rule=1),
     "scp116k": Schema(
         ({"problem": "text", "matched_solution": "text?"},), _scp, "cc-by-nc-sa-4.0", "EricLu/SCP-116K",
         language="en",

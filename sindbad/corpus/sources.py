@@ -65,8 +65,13 @@ class SourceRequest:
     def describe(self) -> dict[str, Any]:
         """For a job's settings. A local source is known by its files' names and content."""
         files = [[file.name, file_sha256(file)] for file in data_files(self.path)] if self.path else []
-        terms = 0 if self.licence or self.name not in SCHEMAS else SCHEMAS[self.name].terms
-        said = {"name": self.name, "limit": self.limit, "licence": self.licence, **({"terms": terms} if terms else {})}
+        schema = SCHEMAS.get(self.name)
+        versions = {
+            "terms": 0 if self.licence or schema is None else schema.terms,
+            "rule": schema.rule if schema else 0,
+        }
+        said = {"name": self.name, "limit": self.limit, "licence": self.licence}
+        said |= {name: version for name, version in versions.items() if version}
         return {**said, "files": files} if files else {**said, "revision": self.revision}
 
 
@@ -173,8 +178,7 @@ def check_row(name: str, schema: Schema, row: Mapping[str, Any], number: int) ->
     """Raise InvalidInput naming source, column and row unless one of the schema's forms fits."""
     faults = []
     for form in schema.columns:
-        fault = next((f"column {column!r} is {_kind(row, column)}, expected {kind}" for column, kind in form.items()
-                      if column not in row or not _is(row[column], kind)), "")  # fmt: skip
+        fault = next((fault for column, kind in form.items() if (fault := _fault(row, column, kind))), "")
         if not fault:
             return
         faults.append(fault)
@@ -187,22 +191,33 @@ def check_row(name: str, schema: Schema, row: Mapping[str, Any], number: int) ->
     )
 
 
-def _kind(row: Mapping[str, Any], column: str) -> str:
-    return type(row[column]).__name__ if column in row else "missing"
+def _fault(row: Mapping[str, Any], column: str, kind: str) -> str:
+    """What is wrong with a column, down to the key of an item; "" where it is of its kind."""
+    if column not in row:
+        return f"column {column!r} is missing, expected {kind}"
+    value = row[column]
+    if kind in ("text", "text?"):
+        fits = isinstance(value, str) or (value is None and kind == "text?")
+        return "" if fits else f"column {column!r} is {_type(value)}, expected {kind}"
+    if not isinstance(value, list if kind.startswith("[") else Mapping):
+        return f"column {column!r} is {_type(value)}, expected {kind}"
+    keys = kind.strip("[]{}").split(",")
+    items = enumerate(value) if kind.startswith("[") else [("", value)]
+    return next((fault for place, item in items if (fault := _item_fault(f"{column}[{place}]", item, keys))), "")
 
 
-def _is(value: Any, kind: str) -> bool:
-    if kind == "text":
-        return isinstance(value, str)
-    if kind == "text?":
-        return value is None or isinstance(value, str)
-    if not kind.startswith("["):
-        keys = kind.strip("{}").split(",")
-        return isinstance(value, Mapping) and all(isinstance(value.get(key), str) for key in keys)
-    keys = kind.strip("[]").split(",")
-    return isinstance(value, list) and all(
-        isinstance(item, Mapping) and all(isinstance(item.get(key), str) for key in keys) for item in value
-    )
+def _item_fault(name: str, item: Any, keys: Sequence[str]) -> str:
+    name = name.removesuffix("[]")
+    if not isinstance(item, Mapping):
+        return f"{name} is {_type(item)}, expected {{{','.join(keys)}}}"
+    wrong = next((key for key in keys if not isinstance(item.get(key), str)), None)
+    if wrong is None:
+        return ""
+    return f"{name}.{wrong} is {_type(item[wrong]) if wrong in item else 'missing'}, expected text"
+
+
+def _type(value: Any) -> str:
+    return "null" if value is None else type(value).__name__
 
 
 def data_files(path: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from sindbad.corpus.job import local_store
 from sindbad.corpus.schemas import SCHEMAS
 from sindbad.corpus.sources import SourceRequest, read_sources
 from sindbad.corpus.translate import kept, translate_corpus
-from tests.unit.corpus.jobs import FAST, Perfect, job
+from tests.unit.corpus.jobs import FAST, Perfect, job, records
 from tests.unit.corpus.test_sources import ROWS, read, written
 
 NO_ROBOTS = {
@@ -62,4 +62,19 @@ async def test_a_job_of_before_a_correction_is_planned_anew_and_pays_for_no_row(
     (row,) = kept(one)
     assert row.translation.provenance.licences == ("odc-by", "cc-by-nc-4.0", "Apache-2.0")
     assert "terms" not in SourceRequest("openorca", request.path).describe()
+    assert "rule" not in now
     assert "terms" not in SourceRequest("tulu3", request.path, licence="mit").describe()
+
+
+async def test_a_rule_that_leaves_out_other_rows_plans_anew_and_pays_for_new_rows_only(tmp_path: Path) -> None:
+    turns = [("Bokadi was born in Diramo.", "Let me search."), ("Sort it.", "def sort(a):\n    return a")]
+    rows = [{"conversations": [{"from": "human", "value": one}, {"from": "gpt", "value": two}]} for one, two in turns]
+    request, store = SourceRequest("hermes3", written(tmp_path, rows)), local_store(tmp_path / "job")
+    now = request.describe()
+    before = {name: value for name, value in now.items() if name != "rule"}
+    assert now != before
+    old = [*read_sources([request]), *records(1, start=5)]
+    await translate_corpus(job(store, source={"sources": [before]}), old, Perfect(), settings=FAST)
+    one, asked = job(store, source={"sources": [now]}), Perfect()
+    report = await translate_corpus(one, read_sources([request]), asked, settings=FAST)
+    assert (report.records, asked.asked) == (1, [])

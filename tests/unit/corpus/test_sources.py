@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sindbad.corpus.code_rows import READ, about_code
 from sindbad.corpus.export import four_tuple, pairs_of
 from sindbad.corpus.job import local_store
 from sindbad.corpus.records import InstructionRecord
@@ -97,7 +99,16 @@ def test_n_rows_give_n_four_tuples_and_twice_as_many_pairs(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "messages",
     [["Write a poem", "```python\nprint()\n```"], ["Write a Python function that adds two numbers", "It adds."],
-     ["Show me", "~~~\nx = 1\n~~~"]],
+     ["Show me", "~~~\nx = 1\n~~~"],
+     ["Implement quicksort.", "def quicksort(a):\n    if len(a) < 2:\n        return a"],
+     ["Sort it", "#include <stdio.h>\nint main() { return 0; }"],
+     ["Sort it", "using System;\nclass P { static void Main() { } }"],
+     ["Sort it", "fun main() { for (i in 2..9) println(i) }"],
+     ["Sort it", "func add(a: Int, b: Int) -> Int {\n    return a + b\n}"],
+     ["Sort it", "x = 3;\ny = x + 4;\ndisp(y);"],
+     ["Sort it", "public static int f(int n) {\n  return n;\n}"],
+     ["Who is old?", "SELECT name\nFROM people WHERE age > 60;"],
+     ["Write some code in C to sort", "It sorts."], ["Create a Matlab program that prints primes", "It prints."]],
 )  # fmt: skip
 def test_code_of_hermes_is_left_out_and_counted(tmp_path: Path, messages: list[str]) -> None:
     turns = [{"from": role, "value": text} for role, text in zip(("human", "gpt"), messages, strict=True)]
@@ -105,6 +116,53 @@ def test_code_of_hermes_is_left_out_and_counted(tmp_path: Path, messages: list[s
     path = written(tmp_path, [{"conversations": turns}, ROWS["hermes3"]])
     assert len(list(read_sources([SourceRequest("hermes3", path)], reading))) == 1
     assert reading.skipped == {("hermes3", "code"): 1}
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [["Explain how the Java Sea trade class of ships shaped Indonesia's programs", "It was a long story."],
+     ["What does rust do to a car, and which program of the workshop is best against it?", "It eats it."],
+     ["Write an essay on Swift's satire and the class system", "He wrote (as a dean) of it."],
+     ["Write a script for a play in Java, Indonesia", "print (verb)\nfunction (noun)"],
+     ["Write a program for a concert in C major", "String quartet (op. 3)\nfun facts (many)"],
+     ["Write a poem", "The rose is red;\nthe violet's blue;\nhoney is sweet;\nand so are you."],
+     ["Explain", "Let x = 3. Then y = 4.\nIf you want to know:\nfrom here import duties rise."],
+     ["Give me JSON", '{\n "a": 1\n}']],
+)  # fmt: skip
+def test_prose_of_hermes_that_looks_a_little_like_code_stays(tmp_path: Path, messages: list[str]) -> None:
+    turns = [{"from": role, "value": text} for role, text in zip(("human", "gpt"), messages, strict=True)]
+    (record,) = read("hermes3", written(tmp_path, [{"conversations": turns}]))
+    assert [message.content for message in record.messages] == messages
+
+
+def test_a_hostile_turn_is_looked_through_for_code_in_time() -> None:
+    for piece in (" ", "\t\n", "public ", "public\n", "SELECT a\n", "x = ", "def a(", "write a ", "in C ", "</p "):
+        begun = time.process_time()
+        about_code([("user", piece * (READ // len(piece)))])
+        assert time.process_time() - begun < 2.0, piece
+
+
+def test_real_instructions_that_are_no_code_are_not_taken_for_it() -> None:
+    folder = shared("data") / "instructions"
+    asked = [SourceRequest("alpaca", folder / f"{name}.jsonl.gz")
+             for name in ("gsm8k_train_sample", "gpteacher_roleplay_sample")]  # fmt: skip
+    rows = [[(message.role, message.content) for message in one.messages] for one in read_sources(asked)]
+    assert len(rows) > 1500
+    assert [turns for turns in rows if about_code(turns)] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "words"),
+    [("tulu3", {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": None}], "source": "s"},
+      r"messages\[1\]\.content is null, expected text in row 1"),
+     ("tulu3", {"messages": [{"role": "user"}], "source": "s"}, r"messages\[0\]\.content is missing"),
+     ("tulu3", {"messages": [{"role": "user", "content": "q"}, "a"], "source": "s"}, r"messages\[1\] is str"),
+     ("openorca", {**ROWS["openorca"], "response": None}, r"column 'response' is null, expected text"),
+     ("oasst_trees", {"prompt": {"role": "prompter", "text": None}}, r"prompt\.text is null")],
+)  # fmt: skip
+def test_a_null_is_named_by_its_key(tmp_path: Path, name: str, row: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        read(name, written(tmp_path, [ROWS.get(name) or {"prompt": {"role": "prompter", "text": "Hi"}}, row]))
 
 
 def test_other_languages_of_tulu_are_left_out(tmp_path: Path) -> None:

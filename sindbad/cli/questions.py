@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -89,8 +88,8 @@ def make(
     for code in chosen.languages:
         get_pack(code)
     chosen = _demanded(chosen, demand)
-    order = Order(graph, out, count, chosen, seed, test_share, workers, series, there, _split(only, test_share))
-    _run(order, index)
+    order = Order(graph, out, count, chosen, seed, test_share, workers, series, there, _split(only, test_share), index)
+    _run(order)
 
 
 _SHORT = ("languages", "mix", "difficulty", "semantic", "distractor", "structural")
@@ -113,11 +112,10 @@ def _split(only: str, test_share: float) -> Literal["train", "test"] | None:
     return "train" if only == "train" else "test" if only else None
 
 
-def _run(order: Order, index: Path | None) -> None:
+def _run(order: Order) -> None:
     from sindbad.cli.index_progress import stopping
     from sindbad.questions.factory import open_any, run
     from sindbad.questions.publishing import publish
-    from sindbad.questions.reach import ToolReach
 
     started, shown = time.monotonic(), [0.0]
 
@@ -127,9 +125,8 @@ def _run(order: Order, index: Path | None) -> None:
             shown[0] = now
             _say(f"  {split}: {kept:,} of {wanted:,} · {now - started:.0f} s")
 
-    with ExitStack() as stack:
-        reach = stack.enter_context(ToolReach(open_any(order.graph), index)) if index is not None else None
-        outcome = run(order, stop=stack.enter_context(stopping()), progress=progress, reach=reach)
+    with stopping() as stop:
+        outcome = run(order, stop=stop, progress=progress)
     if outcome.stopped:
         _say("stopped; the same command goes on from here")
         raise typer.Exit(INTERRUPTED)
@@ -139,7 +136,7 @@ def _run(order: Order, index: Path | None) -> None:
     _say(f"  rejected {summary['rejected']}")
     if summary["shortfall"] > 0:
         _say(f"  {summary['shortfall']:,} fewer than wanted: the graph gives no more of this mix")
-    if index is not None:
+    if order.index is not None:
         beyond = summary["rejected"].get("out_of_reach", 0)
         _say(f"  all are within reach of the tools; {beyond:,} were not and are not kept")
     _say(f"  report: {order.out / 'report.md'}")

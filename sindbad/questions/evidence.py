@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from sindbad.graph.knowledge import Attribute, Entity, GraphView, Source
 from sindbad.languages.grammar import forms_of
@@ -38,27 +39,36 @@ class Witness:
         self._graph, self._compact = graph, compact
 
     def evidence(self, form: LogicalForm, worder: Worder) -> tuple[Evidence, ...] | Failure:
-        """One item a clue that is a fact or an amount, in order; then what the operation reads. Or what is lacking."""
-        found: dict[Evidence, None] = {}
-        for solution in self._solutions(form):
-            for clue in form.clues:
+        """One item a clue that is a fact or an amount, in order; then what the operation reads. Or what is lacking.
+
+        Of counts and superlatives: of every member an item for each clue that is about it.
+        """
+        found: list[Evidence] = []
+        for place, (member, solution) in enumerate(self._solutions(form)):
+            for number, clue in enumerate(form.clues):
                 if clue.relation.startswith("@") and not clue.relation.startswith(BETWEEN):
                     continue
+                about = member if form.target in (clue.subject, clue.object) else ""
+                if place and not about:
+                    continue  # what is not about the members is said once
                 item = self._of_clue(clue, solution, worder)
                 if isinstance(item, Failure):
                     return item
-                found[item] = None
+                found.append(replace(item, clue=number, entity=about))
         for entity_id in self._read_by_operation(form):
             item = self._of_attribute(entity_id, form.attribute, worder)
             if isinstance(item, Failure):
                 return item
-            found[item] = None
+            found.append(replace(item, entity=entity_id))
         return tuple(found)
 
-    def _solutions(self, form: LogicalForm) -> Iterable[dict[str, str]]:
+    def _solutions(self, form: LogicalForm) -> Iterable[tuple[str, dict[str, str]]]:
+        """(member, solution with it); the one solution with "" where nothing is counted or compared."""
         base = {variable: self._compact.ids[node] for variable, node in form.solution.items()}
-        for member in form.members or (form.solution[form.target],):
-            yield {**base, form.target: self._compact.ids[member]}
+        if not form.members:
+            yield "", base
+        for member in form.members:
+            yield self._compact.ids[member], {**base, form.target: self._compact.ids[member]}
 
     def _read_by_operation(self, form: LogicalForm) -> list[str]:
         if form.operation in ("", "count"):
@@ -130,15 +140,15 @@ def names_both(source: Source, subject: Entity, object_: Entity, pack: LanguageP
 def _is_named(source: Source, entity: Entity, pack: LanguagePack) -> bool:
     """As whole words, as it is written or normalised: "Gold" is not named by "Golden Medal Ribbon"."""
     names = [name for name in (entity.names.get(pack.code, ""), *entity.aliases.get(pack.code, ())) if name]
-    if any(_has_words(source.sentence, name, pack) for name in names):
+    if any(has_words(source.sentence, name, pack) for name in names):
         return True
     normal = pack.normalise_answer(source.sentence)
     short = [name for name in names if len(name) <= _LATIN_SHORT and name.isascii()]  # codes: in their own case only
     wanted = [pack.normalise_answer(name) for name in names if name not in short]
-    return any(name and _has_words(normal, name, pack) for name in wanted)
+    return any(name and has_words(normal, name, pack) for name in wanted)
 
 
-def _has_words(text: str, name: str, pack: LanguagePack) -> bool:
+def has_words(text: str, name: str, pack: LanguagePack) -> bool:
     """Whether a name stands in a text and no word goes on before or behind it; Arabic clitics may be written onto it.
 
     By hand: a pattern for each of a graph's names would be compiled anew for each.

@@ -28,8 +28,9 @@ from sindbad.errors import Corrupt, InvalidInput
 from sindbad.graph.knowledge import GraphView, KnowledgeGraph
 from sindbad.questions.compact import compact
 from sindbad.questions.making import Batch, Made, Maker, MakingConfig
-from sindbad.questions.merging import Merger, Reach, shared_by, test_region
+from sindbad.questions.merging import Merger, shared_by, test_region
 from sindbad.questions.question import Clue, Question
+from sindbad.questions.reach import ToolReach
 from sindbad.questions.store import load_questions
 from sindbad.questions.synthesis import Rejected
 from sindbad.questions.verification import Rejection
@@ -46,6 +47,7 @@ class Order:
 
     ``series``: another one draws other questions, with the same entities set aside for test. ``known``: files of
     questions that are there already; neither they nor their near-duplicates are kept. ``only``: one split of the two.
+    ``index``: only what the tools bring up over this search index is kept; batches of the journal hold it either way.
     """
 
     graph: Path
@@ -58,6 +60,7 @@ class Order:
     series: int = 0
     known: tuple[Path, ...] = ()
     only: Split | None = None
+    index: Path | None = None
 
     @property
     def draws(self) -> int | str:
@@ -109,8 +112,12 @@ def graph_digest(graph: GraphView, path: Path) -> str:
     return str(manifest.digest) if manifest is not None else hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+Looked = tuple[Batch, dict[str, str]]
+"""A batch, and of its questions those of which the tools do not bring up everything: id -> what."""
+
+
 class Workshop:
-    """One process's graph and makers."""
+    """One process's graph, makers and, where there is an index, tools."""
 
     def __init__(self, order: Order) -> None:
         self.graph = open_any(order.graph)
@@ -122,10 +129,22 @@ class Workshop:
             split: Maker(self.graph, self.compact, order.config, order.draws, split=split, allowed=allowed[split])
             for split in _splits(order)
         }
+        self._tools = ExitStack()
+        index = order.index
+        self._reach = self._tools.enter_context(ToolReach(self.graph, index)) if index is not None else None
+
+    def close(self) -> None:
+        """Give the tools back."""
+        self._tools.close()
 
     def batch(self, split: Split, number: int) -> Batch:
         """Make one batch."""
         return self.makers[split].batch(number, BATCH_FORMS)
+
+    def looked_up(self, batch: Batch) -> Looked:
+        """The batch, and what the tools do not bring up of it."""
+        questions = [question for made in batch.made for question in made.questions]
+        return batch, self._reach(questions) if self._reach is not None else {}
 
 
 _shop: list[Workshop] = []
@@ -145,8 +164,12 @@ def _leave_with_parent() -> None:
         os._exit(1)
 
 
-def _make_batch(split: Split, number: int) -> Batch:
-    return _shop[-1].batch(split, number)
+def _make_batch(split: Split, number: int, known: Path) -> Looked:
+    return _looked(_shop[-1], split, number, known)
+
+
+def _looked(shop: Workshop, split: Split, number: int, known: Path) -> Looked:
+    return shop.looked_up(read_batch(known) if known.exists() else shop.batch(split, number))
 
 
 def run(
@@ -154,25 +177,25 @@ def run(
     *,
     stop: Callable[[], bool],
     progress: Callable[[str, int, int], None],
-    reach: Reach | None = None,
 ) -> Outcome:
     """Make what is missing, merge everything. ``progress(split, kept, wanted)`` after every batch.
 
-    With ``reach`` only what the tools bring up is kept; the journal holds candidates either way.
-
-    Raises InvalidInput if the folder holds a run with other settings.
+    Raises InvalidInput if the folder holds a run with other settings, and what opening the index raises.
     """
     graph = open_any(order.graph)
+    if order.index is not None:
+        with ToolReach(graph, order.index):  # here, and before anything is written, so that it is said in one sentence
+            pass
     digest = graph_digest(graph, order.graph)
     known = [question for path in order.known for question in load_questions(path)]
     _claim(order, digest)
-    outcome = Outcome(order, digest, graph.world_id, looked_up=reach is not None)
+    outcome = Outcome(order, digest, graph.world_id, looked_up=order.index is not None)
     with ExitStack() as stack:
         pool = stack.enter_context(_Pool(order))
         for split in _splits(order):
             # What training has is known to the test side: small subgraphs of other entities may look the same.
             other = [question for done in outcome.mergers.values() for made in done.kept for question in made.questions]
-            merger = Merger(_wanted(order, split), reach, [*known, *other])
+            merger = Merger(_wanted(order, split), [*known, *other])
             outcome.mergers[split] = merger
             if not _fill(order, split, merger, pool, stop, progress):
                 outcome.stopped = True
@@ -225,9 +248,9 @@ def _fill(
 ) -> bool:
     """Merge batches in order until there is enough or nothing new comes; False if asked to stop before."""
     idle, wanted = 0, _wanted(order, split)
-    for batch in pool.batches(split):
+    for batch, beyond in pool.batches(split):
         if not merger.full:
-            idle = idle + 1 if merger.add(batch) < BATCH_FORMS // 20 else 0
+            idle = idle + 1 if merger.add(batch, beyond) < BATCH_FORMS // 20 else 0
             progress(split, len(merger.kept), wanted)
         if merger.full or idle >= _IDLE_BATCHES:
             return True
@@ -237,7 +260,10 @@ def _fill(
 
 
 class _Pool:
-    """Batches in order of their numbers: from the journal where they are there, else made, a few ahead."""
+    """Batches in order of their numbers: from the journal where they are there, else made, a few ahead.
+
+    Looking up is the workers' work, too, and is done anew for what the journal holds.
+    """
 
     def __init__(self, order: Order) -> None:
         self._order = order
@@ -248,34 +274,39 @@ class _Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._shop is not None:
+            self._shop.close()
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
 
-    def batches(self, split: Split) -> Iterator[Batch]:
+    def batches(self, split: Split) -> Iterator[Looked]:
         """Without end; close the iterator when there is enough."""
-        ahead: dict[int, Future[Batch]] = {}
+        ahead: dict[int, Future[Looked]] = {}
         number = 0
         try:
             while True:
                 known = self._path(split, number)
-                yield read_batch(known) if known.exists() else self._made(split, number, ahead)
+                ready = known.exists() and self._order.index is None
+                yield (read_batch(known), {}) if ready else self._made(split, number, ahead)
                 number += 1
         finally:
             for future in ahead.values():
                 future.cancel()
 
-    def _made(self, split: Split, number: int, ahead: dict[int, Future[Batch]]) -> Batch:
+    def _made(self, split: Split, number: int, ahead: dict[int, Future[Looked]]) -> Looked:
+        path = self._path(split, number)
         if self._order.workers <= 1:
             self._shop = self._shop or Workshop(self._order)
-            batch = self._shop.batch(split, number)
+            looked = _looked(self._shop, split, number, path)
         else:
             executor = self._start()
             for later in range(number, number + self._order.workers + 1):
-                if later not in ahead and not self._path(split, later).exists():
-                    ahead[later] = executor.submit(_make_batch, split, later)
-            batch = ahead.pop(number).result()
-        write_batch(self._path(split, number), batch)
-        return batch
+                if later not in ahead and (self._order.index is not None or not self._path(split, later).exists()):
+                    ahead[later] = executor.submit(_make_batch, split, later, self._path(split, later))
+            looked = ahead.pop(number).result()
+        if not path.exists():
+            write_batch(path, looked[0])
+        return looked
 
     def _start(self) -> ProcessPoolExecutor:
         if self._executor is None:

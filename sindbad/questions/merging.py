@@ -10,8 +10,9 @@ batches in order of their numbers give the same result always.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,19 +83,15 @@ def statements_of(question: Question) -> frozenset[str]:
     return frozenset((*said, f"answer {question.answer_id}", f"asks {question.operation} {question.attribute}"))
 
 
-Reach = Callable[[Sequence[Question]], dict[str, str]]
-"""Question id -> what the tools do not bring up; those that are within reach are left out."""
-
-
 class Merger:
-    """Takes batches in order; keeps what is new and, where there is a ``reach``, what the tools bring up.
+    """Takes batches in order; keeps what is new and, where they were looked up, what the tools bring up.
 
     Args:
         known: questions that are there already, of another run: what is like them is not new.
     """
 
-    def __init__(self, wanted: int, reach: Reach | None = None, known: Iterable[Question] = ()) -> None:
-        self._wanted, self._reach = wanted, reach
+    def __init__(self, wanted: int, known: Iterable[Question] = ()) -> None:
+        self._wanted = wanted
         self._near, self._focus = NearDuplicates(), FocusCounter()
         self._subgraphs: dict[str, int] = {}
         self._met, self._names = Subgraphs(), dict[str, str]()
@@ -112,8 +109,12 @@ class Merger:
         """Whether there is as much as was wanted."""
         return len(self.kept) >= self._wanted
 
-    def add(self, batch: Batch) -> int:
-        """Merge one batch; the number of forms kept of it."""
+    def add(self, batch: Batch, beyond: Mapping[str, str] = MappingProxyType({})) -> int:
+        """Merge one batch; the number of forms kept of it.
+
+        Args:
+            beyond: question id -> what the tools do not bring up; those within reach are left out.
+        """
         before = len(self.kept)
         self._names.clear()  # a batch's own
         self.rejected += batch.rejected
@@ -125,7 +126,7 @@ class Merger:
             failed = self._failed(made, batch.number)
             if failed is not None:
                 self.rejected.append(_rejected(made.questions[0], *failed))
-            elif left := self._reached(made.questions):
+            elif left := self._reached(made.questions, beyond):
                 self._keep(replace(made, questions=left), batch.number)
         return len(self.kept) - before
 
@@ -138,9 +139,8 @@ class Merger:
             return made
         return replace(made, questions=tuple(replace(one, subgraph_hash=self._names[own]) for one in made.questions))
 
-    def _reached(self, questions: tuple[Question, ...]) -> tuple[Question, ...]:
+    def _reached(self, questions: tuple[Question, ...], beyond: Mapping[str, str]) -> tuple[Question, ...]:
         """A form stays in the languages in which all its clues are within reach."""
-        beyond = self._reach(questions) if self._reach else {}
         for question in questions:
             if question.question_id in beyond:
                 self.rejected.append(_rejected(question, Rejection.OUT_OF_REACH, beyond[question.question_id]))

@@ -18,10 +18,23 @@ class Clue:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The stored sentence that supports one clue, and where it stands."""
+    """The stored sentence that supports one clue, and where it stands.
+
+    Attributes:
+        clue: the clue's place among the question's; None for the attribute that the operation reads of ``entity``.
+        entity: of a count or superlative, which of the things that fit takes the target's place; "" where it is the
+            solution's. Questions of the demo, and files of earlier versions, say neither.
+    """
 
     url: str
     sentence: str
+    clue: int | None = None
+    entity: str = ""
+
+    @property
+    def says_of_what(self) -> bool:
+        """Whether it is known what it is the evidence of."""
+        return self.clue is not None or bool(self.entity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +93,9 @@ class Question:
     def to_record(self) -> dict[str, Any]:
         """JSON-ready form; what a later version added is left out where it says nothing."""
         record = asdict(self)
+        for item in record["evidence"]:
+            for name in [name for name, unsaid in (("clue", None), ("entity", "")) if item[name] == unsaid]:
+                del item[name]
         return {name: value for name, value in record.items() if name not in _LATER or value != _LATER[name]}
 
     @classmethod

@@ -103,15 +103,21 @@ def supports(evidence: Evidence, subject: str, relation: str, object_: str, pack
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """A clue whose evidence the tools do not bring up; ``call``: the first one tried, "" for none."""
+    """A clue whose evidence the tools do not bring up; ``call``: the first one tried, "" for none.
+
+    ``why``: why it could not be told, where it could not.
+    """
 
     question_id: str
     clue: Clue
     call: str
+    why: str = ""
 
     @property
     def said(self) -> str:
         """In words; no call where there is nothing yet to call with."""
+        if self.why:
+            return self.why
         return f"{self.call} does not bring up {self.clue}" if self.call else f"no call can be made for {self.clue}"
 
 

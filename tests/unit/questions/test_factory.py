@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -22,7 +24,10 @@ from sindbad.questions.excerpts import ExcerptConfig
 from sindbad.questions.factory import Order, open_any, read_batch, run
 from sindbad.questions.making import MakingConfig
 from sindbad.questions.publishing import publish
+from sindbad.questions.reach import out_of_reach
 from sindbad.questions.store import load_questions
+from sindbad.retrieval import index
+from tests.unit.questions.pages import pages_of
 
 CONFIG = MakingConfig(excerpt=ExcerptConfig(min_nodes=10, max_nodes=16))
 RESULTS = ("train.jsonl", "test.jsonl", "subgraphs.jsonl", "rejected.parquet", "summary.json", "report.md", "README.md")
@@ -148,6 +153,31 @@ def test_the_excerpts_are_written_with_facts_of_the_graph_that_hold_them_togethe
             before = len(met)
             met |= {end for s, _, o in record["facts"] if {s, o} & met for end in (s, o)}
         assert met == set(record["nodes"])
+
+
+@pytest.mark.slow
+def test_looked_up_by_two_workers_or_after_the_making_it_is_the_same(tmp_path: Path) -> None:
+    films, folder = film_graph(150), tmp_path / "graph"
+    save_graph(films, folder)
+    gone = {f"film-{number}" for number in range(0, 150, 3)}
+    index.build([page for page in pages_of(films) if page.url.rsplit("/", 1)[-1] not in gone], tmp_path / "index")
+    unasked = replace(order(folder, tmp_path / "out", count=20), test_share=0.0)
+    assert b"not looked up" in _published(unasked)["README.md"]
+    asked = replace(unasked, index=tmp_path / "index")
+    after = _published(asked)  # over the journal of candidates that is there
+    two = _published(replace(asked, out=tmp_path / "two", workers=2))
+    assert after == two
+    assert b"only what the tools bring up" in two["README.md"]
+    summary = json.loads(two["summary.json"])
+    assert summary["forms"] == 20
+    assert summary["rejected"]["out_of_reach"] > 0
+    kept = load_questions(asked.out / "train.jsonl")
+    assert asyncio.run(out_of_reach(kept, films, tmp_path / "index")) == []
+
+
+def _published(asked: Order) -> dict[str, bytes]:
+    publish(run(asked, stop=lambda: False, progress=lambda *_: None), open_any(asked.graph))
+    return {path.name: path.read_bytes() for path in asked.out.iterdir() if path.is_file()}
 
 
 @pytest.mark.slow

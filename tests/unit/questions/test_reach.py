@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,15 @@ from sindbad.questions.excerpts import ExcerptConfig
 from sindbad.questions.logic import constants
 from sindbad.questions.making import Maker, MakingConfig
 from sindbad.questions.question import Clue, Evidence, Question
-from sindbad.questions.reach import ToolReach, unreachable
+from sindbad.questions.reach import UNSAID, ToolReach, unreachable
 from sindbad.questions.solver import Interval
 from sindbad.retrieval import index
 from sindbad.retrieval.index import PageIndex
-from sindbad.retrieval.page import Hit, Page
+from sindbad.retrieval.page import Hit
 from sindbad.tools.environment import Observation, Scope, ToolCall, ToolSpec
 from sindbad.tools.simulated import IndexProvider, scheduled
 from sindbad.tools.toolbox import Toolbox
+from tests.unit.questions.pages import pages_of
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +36,8 @@ def films() -> KnowledgeGraph:
 @pytest.fixture(scope="module")
 def pages(films: KnowledgeGraph, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One page an entity and language, of all its sentences."""
-    said: dict[tuple[str, str], list[str]] = {}
-    names = {source.url: entity.names[source.language] for entity in films.entities for source in entity.sources}
-    for entity in films.entities:
-        facts = (edge.sources for edge in films.edges if edge.subject == entity.entity_id)
-        amounts = (item.sources for item in films.attributes(entity.entity_id))
-        for source in chain(entity.sources, *facts, *amounts):
-            said.setdefault((source.url, source.language), []).append(source.sentence)
     folder: Path = tmp_path_factory.mktemp("reach") / "index"
-    made = [Page(url, names[url], " ".join(text), language, "films") for (url, language), text in said.items()]
-    index.build(made, folder)
+    index.build(pages_of(films), folder)
     return folder
 
 
@@ -115,9 +107,12 @@ async def test_no_call_holds_a_hidden_name(films: KnowledgeGraph, questions: lis
     for question in questions:
         nothing = Told({})
         missing = await unreachable(nothing, films, question)
-        stated = [clue for clue in question.clues if not clue.relation.startswith(("@type", "@initial"))]
-        assert [item.clue for item in missing] == stated
-        hidden = [films.entity(entity_id).names[question.language] for _, entity_id in question.solution]
+        stated = {clue.relation for clue in question.clues if not clue.relation.startswith(("@type", "@initial"))}
+        read = {f"@{question.attribute}"} if question.attribute else set()
+        assert {item.clue.relation for item in missing} == stated | read
+        assert len(missing) == len(question.evidence)
+        hidden_ids = {*dict(question.solution).values(), *(item.entity for item in question.evidence)} - {""}
+        hidden = [films.entity(entity_id).names[question.language] for entity_id in hidden_ids]
         hidden_in_all += len(hidden)
         assert [call for call in nothing.calls if any(name in call.split() for name in hidden)] == []
     assert hidden_in_all > len(questions)
@@ -179,3 +174,125 @@ async def test_an_amount_of_something_unknown_is_searched_for_by_what_its_wordin
     told, graph, question = _spied({}, amounts)
     await unreachable(told, graph, question)
     assert told.calls == ["search works for Acme", "visit Acme", *searched]
+
+
+def _counted(operation: str = "count") -> tuple[KnowledgeGraph, Question]:
+    """Spies that work for "Acme" and live in "Rome": Bond and Carr; each has an amount."""
+    graph = KnowledgeGraph("w")
+    for name in ("Acme", "Rome", "Bond", "Carr"):
+        graph.add_entity(Entity(name.lower(), "thing", {"en": name}, {}, _source(name)))
+    clues = (Clue("?0", "works_for", "acme"), Clue("?0", "lives_in", "rome"))
+    for relation, words in (("works_for", "works for"), ("lives_in", "lives in"), ("@kills", "has as kills")):
+        graph.set_relation_info(RelationInfo(relation, {"en": words}, {"en": words}))
+    evidence = [Evidence(page, "As it is.", at, page.lower()) for page in ("Bond", "Carr") for at in range(2)]
+    decided = [Evidence(f"{page} at work", "As it is.", None, page.lower()) for page in ("Bond", "Carr")]
+    given: dict[str, Any] = {"solution": (("?0", "bond"),), "operation": operation, "operands": ("?0",)}
+    if operation != "count":
+        evidence, given["attribute"] = [*evidence, *decided], "kills"
+    return graph, Question("q", "w", "en", "?", operation, clues, "?0", "=2", "2", evidence=tuple(evidence), **given)
+
+
+class Shown(Told):
+    """Finds several pages for a call, and shows a text for it."""
+
+    def __init__(self, finds: Mapping[str, str], texts: Mapping[str, str] | None = None) -> None:
+        super().__init__(finds)
+        self._texts = texts or {}
+
+    async def call(self, call: ToolCall, scope: Scope, *, deadline_seconds: float) -> Observation:
+        seen = await super().call(call, scope, deadline_seconds=deadline_seconds)
+        text = " ".join(self._texts.get(one, "") for one in self.calls[-1:])
+        return replace(seen, urls=tuple(page for found in seen.urls for page in found.split(",")), text=text)
+
+
+BOTH = {"search works for Acme": "Bond,Carr", "visit Bond": "Bond,Bond at work", "visit Carr": "Carr,Carr at work"}
+
+
+async def test_every_thing_that_is_counted_has_to_be_brought_up() -> None:
+    graph, question = _counted()
+    assert await unreachable(Shown(BOTH), graph, question) == []
+    one = {**BOTH, "search works for Acme": "Bond"}
+    missing = await unreachable(Shown(one), graph, question)
+    assert [(item.clue.subject, item.clue.relation) for item in missing] == [
+        ("carr", "works_for"),
+        ("carr", "lives_in"),
+    ]
+
+
+@pytest.mark.parametrize("operation", ["most", "least"])
+async def test_the_attribute_that_decides_has_to_be_brought_up_of_every_one(operation: str) -> None:
+    graph, question = _counted(operation)
+    assert await unreachable(Shown(BOTH), graph, question) == []
+    (item,) = await unreachable(Shown({**BOTH, "visit Carr": "Carr"}), graph, question)
+    assert (item.clue.subject, item.clue.relation) == ("carr", "@kills")
+
+
+@pytest.mark.parametrize(("operation", "kind"), [("value", "numeric"), ("more", "comparison")])
+async def test_so_has_the_number_of_a_numeric_question_and_of_a_comparison(operation: str, kind: str) -> None:
+    told, graph, question = _spied({"search works for Acme": "Bond", "visit Bond": "Carr", "visit Carr": "Carr"}, EXACT)
+    evidence = (
+        *(replace(item, clue=at) for at, item in enumerate(question.evidence)),
+        Evidence("Far", "", None, "carr"),
+    )
+    question = replace(question, kind=kind, operation=operation, operands=("?1",), attribute="kills", evidence=evidence)
+    (item,) = await unreachable(told, graph, question)
+    assert (item.clue.subject, item.clue.relation) == ("carr", "@kills")
+    question = replace(question, evidence=(*evidence[:-1], replace(evidence[-1], url="Carr")))
+    assert await unreachable(told, graph, question) == []
+
+
+async def test_what_a_page_of_another_names_can_be_visited() -> None:
+    graph, question = _counted()
+    finds = {"visit Acme": "Acme", "visit Bond": "Bond", "visit Carr": "Carr"}
+    assert await unreachable(Shown(finds, {"visit Acme": "Bond and Carr work here."}), graph, question) == []
+    missing = await unreachable(Shown(finds, {"visit Acme": "Bondage and Bond work here."}), graph, question)
+    assert {item.clue.subject for item in missing} == {"carr"}
+
+
+async def test_a_clue_is_not_brought_up_by_the_page_of_another_clue() -> None:
+    """Two clues of one sentence: it was kept once, and a clue was paired with the next one's page."""
+    told, graph, question = _spied({"search works for Acme": "Carr", "visit Carr": "Carr"}, EXACT)
+    pages = ("Carr", "Carr", "Bond")
+    evidence = tuple(Evidence(page, "As it is.", at) for at, page in enumerate(pages))
+    missing = await unreachable(told, graph, replace(question, evidence=evidence))
+    assert "works_for" in {item.clue.relation for item in missing}
+
+
+async def test_a_count_of_an_earlier_version_whose_evidence_is_nobodys_is_not_within_reach() -> None:
+    graph, question = _counted()
+    old = replace(question, evidence=tuple(replace(item, clue=None, entity="") for item in question.evidence))
+    (item,) = await unreachable(Shown(BOTH), graph, old)
+    assert item.said == UNSAID
+
+
+def test_evidence_is_that_of_its_clue_and_member(films: KnowledgeGraph, questions: list[Question]) -> None:
+    several = 0
+    for question in questions:
+        members = {item.entity for item in question.evidence if item.clue is not None} - {""}
+        several += len(members) > 1
+        if question.operation == "count":
+            assert len(members) == question.value
+        for item in question.evidence:
+            if item.clue is None:
+                found = [one for one in films.attributes(item.entity) if one.name == question.attribute]
+                assert item.sentence in {source.sentence for one in found for source in one.sources}
+                continue
+            clue, bound = question.clues[item.clue], dict(question.solution)
+            bound |= {question.target: item.entity} if item.entity else {}
+            ends = [bound.get(end, end) for end in (clue.subject, clue.object)]
+            if clue.relation.startswith("@between"):
+                sources = [source for one in films.attributes(ends[0]) for source in one.sources]
+            else:
+                edge = films.edge(ends[0], clue.relation, ends[1])
+                assert edge is not None
+                sources = list(edge.sources)
+            assert (item.url, item.sentence) in {(source.url, source.sentence) for source in sources}
+        assert Question.from_record(question.to_record()) == question
+    assert several > 0
+
+
+def test_what_is_not_said_of_evidence_stands_in_no_record() -> None:
+    _, question = _counted()
+    old = replace(question, evidence=(Evidence("u", "It is."),))
+    assert list(old.to_record()["evidence"]) == [{"url": "u", "sentence": "It is."}]
+    assert question.to_record()["evidence"][1] == {"url": "Bond", "sentence": "As it is.", "clue": 1, "entity": "bond"}

@@ -217,7 +217,8 @@ def why(
 
     opened = Job.open(_store(job, storage))
     with opened.ledger() as ledger:
-        rows, attempts = ledger.planned(record), ledger.why(record)
+        rows = ledger.planned(record)
+        attempts = ledger.why(record, rows)
     if not rows and not attempts:
         raise NotFound(f"{job} has no row {record}; ids are in the export's column id, keys in key")
     for line in explanation(attempts, rows):

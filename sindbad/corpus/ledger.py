@@ -14,7 +14,7 @@ import glob
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -259,15 +259,22 @@ class Ledger:
         found = self.rows(sql, (self.plan, *_name(record)))
         return [Planned(**one) for one in found]
 
-    def why(self, record: str) -> list[Attempt]:
+    def why(self, record: str, rows: Sequence[Planned] | None = None) -> list[Attempt]:
         """Every attempt at a record, oldest first: under its own id, and those at other rows of its address, which are
-        translated once for all of them. What an earlier plan dropped and this one asks for is none."""
-        rows = self.planned(record)
-        shared = sorted({row.key for row in rows if not row.dropped})
-        sql = f"""SELECT * FROM attempts WHERE ({_NAMED} OR (stage <> 'plan' AND key IN (SELECT unnest(?::VARCHAR[]))))
-                  AND (stage <> 'plan' OR judging = ? OR ?) ORDER BY round, epoch, written_at"""
-        found = self.batches(sql, (*_name(record), shared, self.plan, not rows))
-        return [attempt_of(row) for batch in found for row in batch]
+        translated once for all of them. What an earlier plan dropped and this one asks for is none.
+
+        Args:
+            rows: what :meth:`planned` says of the record, if it was asked already.
+        """
+        rows = self.planned(record) if rows is None else rows
+        found, values = _NAMED, [*_name(record)]
+        if rows:
+            ids, shared = {row.record_id for row in rows}, {row.key for row in rows if not row.dropped}
+            found = f"(record_id IN ({_marks(ids)}) OR key IN ({_marks(shared)})) AND (stage <> 'plan' OR judging = ?)"
+            values = [*ids, *shared, self.plan]
+        batches = self.batches(f"SELECT * FROM attempts WHERE {found} ORDER BY round, epoch, written_at", values)
+        attempts = [attempt_of(row) for batch in batches for row in batch]
+        return [one for one in attempts if one.stage != "plan" or not rows or one.record_id in ids]
 
     def attempts(self) -> Iterator[Attempt]:
         """All attempts, streamed, in no particular order."""
@@ -325,6 +332,11 @@ class Ledger:
 
 
 _NAMED: Final = "(record_id = ? OR (? AND starts_with(key, ?)))"
+
+
+def _marks(values: Collection[str]) -> str:
+    """Placeholders; of nothing, what is equal to nothing."""
+    return ", ".join("?" * len(values)) or "NULL"
 
 
 def _name(record: str) -> tuple[str, bool, str]:

@@ -233,13 +233,12 @@ def runs(said: Sequence[str], length: int) -> Iterator[Run]:
 
 def entities_of(question: Question) -> set[tuple[str, str]]:
     """(world or graph, entity id) of every entity that the wording names (hearsay too), of those that have to be found
-    on the way, and of the answer where it is no number.
-
-    Not of the further entities that a count or a superlative runs over: a question does not carry them.
+    on the way, those that a count or a superlative runs over included, and of the answer where it is no number.
     """
     told = (*question.clues, *question.distractors)
     named = {name for clue in told for name in (clue.subject, clue.object) if _is_entity(clue.relation, name)}
     named |= {entity_id for _, entity_id in question.solution}
+    named |= {item.entity for item in question.evidence} - {""}
     named |= set() if question.answer_id.startswith("=") else {question.answer_id} - {""}
     return {(question.world_id, name) for name in named} if question.world_id else set()
 

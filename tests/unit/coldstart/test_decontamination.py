@@ -9,7 +9,7 @@ import pytest
 from sindbad.coldstart.configuration import DecontaminationSettings, OnOverlap
 from sindbad.coldstart.decontamination import Decontaminator, entities_of, words
 from sindbad.errors import InvalidInput
-from sindbad.questions.question import Clue, Question
+from sindbad.questions.question import Clue, Evidence, Question
 from tests.unit.coldstart.attempts import act, final, made_of
 
 TEST = Question(
@@ -33,6 +33,14 @@ def test_an_unrelated_question_stays_and_without_tests_everything_does() -> None
 
 def test_the_same_question_is_removed_by_its_id() -> None:
     assert reasons(replace(OTHER, question_id="t1")) == {"id": 1}
+
+
+def test_what_a_count_runs_over_has_to_be_found_too() -> None:
+    evidence = tuple(Evidence(f"u/{name}", "It is.", 0, name) for name in ("bel", "korim"))
+    test = replace(TEST, kind="count", operation="count", answer_id="=2", answer="2", evidence=evidence)
+    shares = replace(OTHER, world_id="w1", clues=(Clue("korim", "rival", "sen"),), answer_id="sen")
+    assert reasons(shares, tests=(test,)) == {"entity": 1}
+    assert reasons(shares, tests=(replace(test, evidence=evidence[:1]),)) == {}
 
 
 def test_an_entity_of_the_same_graph_is_removed_and_of_another_graph_is_not() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -172,7 +171,7 @@ def test_a_set_without_anything_to_judge_is_refused(tmp_path: Path) -> None:
 async def test_a_judge_at_an_endpoint_that_is_down_says_that_it_cannot_be_reached(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(openai, "OpenAISettings", partial(openai.OpenAISettings, deadline_seconds=0.5))
-    async with open_judge(parse_judge("openai:http://127.0.0.1:9/v1#m")) as judge:
-        with pytest.raises(Unavailable, match="cannot be reached"):
-            await judge.judge(JudgeRequest("Where?", "Tavel", "Tavel", "en"))
+    monkeypatch.setattr(openai, "AWAY_SECONDS", 0.5)
+    with pytest.raises(Unavailable, match=r"nothing answers at http://127\.0\.0\.1:9/v1"):
+        async with open_judge(parse_judge("openai:http://127.0.0.1:9/v1#m")):
+            pytest.fail("a judge that is away was opened")

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -325,9 +325,15 @@ def write_batch(path: Path, batch: Batch) -> None:
         "nodes": batch.nodes,
         "degrees": batch.degrees,
         "rejected": [item.to_record() for item in batch.rejected],
-        "made": [{**asdict(made), "questions": [q.to_record() for q in made.questions]} for made in batch.made],
+        "made": [_record(made) for made in batch.made],
     }
     atomic.write_text(path, json.dumps(record, ensure_ascii=False))
+
+
+def _record(made: Made) -> dict[str, Any]:
+    """By hand: ``asdict`` would copy every question a second time."""
+    record = {field.name: getattr(made, field.name) for field in fields(made)}
+    return {**record, "questions": [question.to_record() for question in made.questions]}
 
 
 def read_batch(path: Path) -> Batch:

@@ -6,6 +6,7 @@ a connection is made.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -25,7 +26,7 @@ from sindbad.corpus.examiners import (
     SequenceRegressionEstimator,
 )
 from sindbad.corpus.translators import ByConversation, ByMessage, RecordTranslator
-from sindbad.errors import InvalidInput, NotFound
+from sindbad.errors import InvalidInput, NotFound, Unavailable
 from sindbad.translation.described import model_name
 from sindbad.translation.judges import JUDGE_PROMPT
 from sindbad.translation.prompts import PromptStyle
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from sindbad.translation.translator import Translator
 
 
+log = logging.getLogger(__name__)
 AWAY_SECONDS = 5.0
 """How long a call looks for a translator service before it says that there is none."""
 
@@ -127,6 +129,10 @@ async def texts(connection: Connection) -> AsyncIterator[Translator | Translator
         from sindbad.translation.translator import Translator
 
         async with ChatCompletions(connection.asked()) as endpoint, _judge(connection) as judge:
+            try:
+                await endpoint.check_there()
+            except Unavailable as error:  # a worker waits for it, and says no more before a record's deadline
+                log.warning("%s It is waited for.", error.message)
             yield Translator(settings=connection.settings, speaker=EndpointSpeaker(endpoint), judge=judge)
     else:
         async with _judge(connection) as judge, _loaded(connection, judge) as translator:

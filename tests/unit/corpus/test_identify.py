@@ -218,3 +218,12 @@ async def test_a_description_is_that_of_the_translator_that_a_connection_makes()
     assert (identity.decoding, identity.prompt) == (said.decoding, said.prompt)
     assert model.bodies[0]["max_tokens"] == 77
     assert "max_tokens=77" in identity.decoding
+
+
+async def test_an_endpoint_that_is_away_is_told_when_it_is_opened_and_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("sindbad.clients.openai.AWAY_SECONDS", 0.3)
+    async with texts(Connection(endpoint="http://127.0.0.1:9/v1", endpoint_model="m")):
+        assert "nothing answers at http://127.0.0.1:9/v1" in caplog.text
+        assert "It is waited for." in caplog.text

@@ -259,13 +259,15 @@ def report(
 ) -> None:
     """Write the waterfall: what each filter took, examples, threshold curves, and how filters agree."""
     from sindbad.corpus.job import Job
-    from sindbad.corpus.waterfall import measure, write
+    from sindbad.corpus.waterfall import NOT_JUDGED, measure, write
 
     opened = Job.open(_store(job, storage))
     found = measure(opened, examples=examples)
     write(found, out)
     for step in found.steps:
         typer.echo(f"{step.name:<18} -{step.rows:>9,}   left {step.left:>9,}")
+    if any(step.name == NOT_JUDGED for step in found.steps):
+        typer.echo(f"the filters have changed since these were judged: `sindbad corpus resume {job}` judges again")
     typer.echo(f"{out / 'waterfall.html'} and {out / 'waterfall.md'}")
 
 

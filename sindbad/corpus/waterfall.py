@@ -23,6 +23,9 @@ from sindbad.languages import is_rtl
 CURVE_POINTS: Final = 13
 EXCERPT: Final = 400
 
+NOT_JUDGED: Final = "not judged yet"
+"""Translated, and waiting for the job's present filters and examiners: `corpus resume` judges, and translates nothing."""
+NOT_ATTEMPTED: Final = "not attempted yet"
 _VERDICTS = "SELECT key, accepted, stage, reason, len(repairs) > 0 AS repaired FROM final"
 _SCORES = """
 SELECT key, u.s.name AS name, u.s.value AS value, u.s.reason <> '' AS refuses, u.s.low AS low, u.s.high AS high
@@ -31,6 +34,11 @@ FROM final, unnest(filters) AS u(s)
 _STEPS = """
 SELECT v.reason AS reason, v.stage AS stage, count(*) AS n FROM rows r JOIN verdicts v USING (key)
 WHERE NOT v.accepted AND r.row NOT IN (SELECT row FROM attempts WHERE stage = 'plan' AND judging = ?) GROUP BY 1, 2
+"""
+_WAITING = """
+SELECT key IN (SELECT key FROM attempts WHERE stage <> 'plan') AS translated, count(*) AS n FROM rows
+WHERE key NOT IN (SELECT key FROM verdicts) AND row NOT IN (SELECT row FROM attempts WHERE stage = 'plan' AND judging = ?)
+GROUP BY 1 ORDER BY 1 DESC
 """
 _ALONE = """
 SELECT s.name AS name, count(*) AS n FROM scored s JOIN rows r USING (key)
@@ -166,12 +174,9 @@ def _steps(ledger: Ledger, plan: str, rows: int, alone: dict[str, int], examples
         name = f"{reason} (translator)" if stage == "translate" and reason in places else reason
         refuses = alone.get(reason, took) if stage == "filter" else took
         yield Step(name, stage, took, refuses, left, tuple(_examples(ledger, reason, stage, examples)))
-    (waiting,) = ledger.rows(
-        "SELECT count(*) AS n FROM rows WHERE key NOT IN (SELECT key FROM verdicts) AND row NOT IN "
-        "(SELECT row FROM attempts WHERE stage = 'plan' AND judging = ?)", (plan,)
-    )  # fmt: skip
-    if waiting["n"]:
-        yield Step("not attempted yet", "", int(waiting["n"]), int(waiting["n"]), left - int(waiting["n"]))
+    for row in ledger.rows(_WAITING, (plan,)):
+        left, took = left - int(row["n"]), int(row["n"])
+        yield Step(NOT_JUDGED if row["translated"] else NOT_ATTEMPTED, "", took, took, left)
 
 
 def _examples(ledger: Ledger, reason: str, stage: str, count: int) -> Iterator[Example]:

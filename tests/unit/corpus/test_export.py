@@ -10,6 +10,7 @@ import pytest
 from sindbad.corpus.duplicates import DuplicateSettings
 from sindbad.corpus.explain import explanation
 from sindbad.corpus.export import export, inherited
+from sindbad.corpus.filters import FilterSettings
 from sindbad.corpus.job import Job, local_store
 from sindbad.corpus.licences import obligations
 from sindbad.corpus.records import InstructionRecord, instruction
@@ -121,6 +122,17 @@ async def test_a_translators_rejection_and_a_filter_of_the_same_name_are_two_ste
     assert shown["numbers (translator)"] == odd
     assert len(shown["numbers"]) == 3
     assert not shown["numbers"] & odd
+
+
+async def test_what_other_filters_judged_is_not_judged_yet_and_the_rest_not_attempted(tmp_path: Path) -> None:
+    store = local_store(tmp_path / "job")
+    one = job(store)
+    await translate_corpus(one, records(3), Perfect(), settings=FAST)
+    strict = job(store, filters=FilterSettings(length_ratio_slack=1.5))
+    strict.plan(records(5))
+    assert {step.name: (step.rows, step.left) for step in measure(strict).steps} == {
+        "not judged yet": (3, 2), "not attempted yet": (2, 0),
+    }  # fmt: skip
 
 
 async def test_why_says_the_last_word_first_and_shows_both_texts(tmp_path: Path) -> None:

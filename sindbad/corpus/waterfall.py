@@ -24,7 +24,7 @@ CURVE_POINTS: Final = 13
 EXCERPT: Final = 400
 
 NOT_JUDGED: Final = "not judged yet"
-"""Translated, and waiting for the job's present filters and examiners: `corpus resume` judges, and translates nothing."""
+"""Translated, and waiting for the job's present filters and examiners: `corpus resume` judges it, unpaid."""
 NOT_ATTEMPTED: Final = "not attempted yet"
 _VERDICTS = "SELECT key, accepted, stage, reason, len(repairs) > 0 AS repaired FROM final"
 _SCORES = """
@@ -37,7 +37,8 @@ WHERE NOT v.accepted AND r.row NOT IN (SELECT row FROM attempts WHERE stage = 'p
 """
 _WAITING = """
 SELECT key IN (SELECT key FROM attempts WHERE stage <> 'plan') AS translated, count(*) AS n FROM rows
-WHERE key NOT IN (SELECT key FROM verdicts) AND row NOT IN (SELECT row FROM attempts WHERE stage = 'plan' AND judging = ?)
+WHERE key NOT IN (SELECT key FROM verdicts)
+  AND row NOT IN (SELECT row FROM attempts WHERE stage = 'plan' AND judging = ?)
 GROUP BY 1 ORDER BY 1 DESC
 """
 _ALONE = """

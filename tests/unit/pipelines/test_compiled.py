@@ -146,7 +146,10 @@ def test_its_kubernetes_form_is_a_valid_pipeline_and_version(tmp_path: Path) -> 
     )  # fmt: skip
     path = tmp_path / "manifest.yaml"
     compiler.Compiler().compile(
-        load_pipeline("mission", read_release()), str(path), kubernetes_manifest_format=True, kubernetes_manifest_options=options
+        load_pipeline("mission", read_release()),
+        str(path),
+        kubernetes_manifest_format=True,
+        kubernetes_manifest_options=options,
     )
     manifests = list(yaml.safe_load_all(path.read_text("utf-8")))
     assert [manifest["kind"] for manifest in manifests] == ["Pipeline", "PipelineVersion"]

@@ -56,7 +56,7 @@ async def test_the_demos_translator_reaches_eighty_chrf_on_sentences_of_worlds_i
 
     scores = json.loads((made / "scores").read_text("utf-8"))
     assert figures["chrf"] == scores["chrf"] >= BAR
-    assert "|nw:2|" in scores["signature"]  # word bigrams are what makes chrF chrF++
+    assert "|nw:2|" in scores["chrf_signature"]  # word bigrams are what makes chrF chrF++
 
 
 def _write_worlds(folder: Path, settings: EncyclopediaSettings) -> Path:

@@ -23,6 +23,7 @@ from sindbad.judging.exact import ExactJudge
 from sindbad.judging.styles import GENERAL, SMALL, style_named
 from sindbad.judging.verdict import Judge, JudgeMode, JudgeRequest, Verdict
 
+_INFO_SECONDS = 60.0
 KINDS = ("rule", "service", "policy", "openai", "model", "small")
 
 
@@ -123,7 +124,9 @@ async def _policy(spec: JudgeSpec) -> AsyncIterator[Judge]:
     from sindbad.judging.llm import LlmJudge
 
     chat = TokenizerSource(Path(spec.extra), load_prompts("demo")).get()
-    async with PolicyClient(spec.target, patience_seconds=AWAY_SECONDS) as client:
+    async with PolicyClient(spec.target, patience_seconds=AWAY_SECONDS) as probe:
+        await probe.info(deadline_seconds=_INFO_SECONDS)
+    async with PolicyClient(spec.target) as client:  # patient again: it may be restarted while a long work goes on
         yield LlmJudge(client, chat)
 
 

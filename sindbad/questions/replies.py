@@ -18,6 +18,8 @@ from sindbad.clients.openai import TextModel
 from sindbad.errors import Overloaded
 from sindbad.journal import Journal, Place, Record
 
+_INFO_SECONDS = 60.0
+
 
 class ReplyBook:
     """A :class:`~sindbad.clients.openai.TextModel` that asks another one, once a prompt.
@@ -74,5 +76,5 @@ async def policy_identity(addresses: Sequence[str]) -> str:
     from sindbad.clients.replicas import AWAY_SECONDS
 
     async with PolicyClient(list(addresses), patience_seconds=AWAY_SECONDS) as client:
-        info = await client.info()
+        info = await client.info(deadline_seconds=_INFO_SECONDS)
     return f"policy {info.engine} {info.tokenizer_sha256} {info.version}"

@@ -320,9 +320,8 @@ async def policy_model(addresses: Sequence[str], tokenizer: Path) -> AsyncIterat
     from sindbad.agent.policy_tokenizer import TokenizerSource
     from sindbad.agent.prompts import load_prompts
     from sindbad.clients.policy import PolicyClient
-    from sindbad.clients.replicas import AWAY_SECONDS
 
-    client = PolicyClient(list(addresses), deadline_seconds=120.0, patience_seconds=AWAY_SECONDS)
+    client = PolicyClient(list(addresses), deadline_seconds=120.0)
     try:
         yield PolicyText(client, TokenizerSource(tokenizer, load_prompts("demo")).get)
     finally:

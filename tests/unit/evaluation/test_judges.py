@@ -175,3 +175,12 @@ async def test_a_judge_at_an_endpoint_that_is_down_says_that_it_cannot_be_reache
     with pytest.raises(Unavailable, match=r"nothing answers at http://127\.0\.0\.1:9/v1"):
         async with open_judge(parse_judge("openai:http://127.0.0.1:9/v1#m")):
             pytest.fail("a judge that is away was opened")
+
+
+async def test_a_judge_at_a_policy_service_that_is_away_is_told_when_it_is_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sindbad.clients.replicas.AWAY_SECONDS", 0.3)
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:9"):
+        async with open_judge(parse_judge("policy:127.0.0.1:9@sindbad/demo/models/judge")):
+            pytest.fail("a judge that is away was opened")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from sindbad.graph.knowledge import Attribute, Edge, Entity, KnowledgeGraph, RelationInfo, Source
+from sindbad.graph.knowledge import Attribute, AttributeKind, Edge, Entity, KnowledgeGraph, RelationInfo, Source
 from sindbad.judging import ExactJudge
 from sindbad.judging.verdict import JudgeRequest
 from sindbad.questions.answers import number_answer
+from sindbad.questions.candidates import Kind
 from sindbad.questions.compact import CompactGraph, compact
 from sindbad.questions.forms import LogicalForm
 from sindbad.questions.question import Clue
 from sindbad.questions.wording import Worder
 
-AMOUNTS = {
+AMOUNTS: dict[str, tuple[AttributeKind, float | str, str]] = {
     "area": ("number", 86600.0, "km²"),
     "population": ("number", 5250000.0, ""),
     "latitude": ("number", 1.7673, "°"),
@@ -29,7 +30,7 @@ def graph() -> KnowledgeGraph:
         name = dict(zip(("en", "ar"), names, strict=True))
         made.add_entity(Entity(f"country-{number}", "country", name, {}, source))
         for attribute, (kind, value, unit) in AMOUNTS.items():
-            made.add_attribute(f"country-{number}", Attribute(attribute, value, unit, kind, source))  # type: ignore[arg-type]
+            made.add_attribute(f"country-{number}", Attribute(attribute, value, unit, kind, source))
     for number in (1, 2, 3):
         made.add_edge(Edge(f"country-{number}", "borders", "country-0", source))
     made.set_relation_info(RelationInfo("@type/country", {"en": "country", "ar": "دولة"}, {}))
@@ -45,8 +46,8 @@ ONE = Clue("?0", "borders", "country-0")
 
 
 def asked(operation: str, attribute: str, value: float) -> LogicalForm:
-    kind = "count" if operation == "count" else "numeric"
-    return LogicalForm(kind, (ONE,), ("?0",), {"?0": 1}, 1, operation, attribute, (1, 2, 3), None, value)  # type: ignore[arg-type]
+    kind: Kind = "count" if operation == "count" else "numeric"
+    return LogicalForm(kind, (ONE,), ("?0",), {"?0": 1}, 1, operation, attribute, (1, 2, 3), None, value)
 
 
 AREA, COUNT = asked("value", "area", 86600.0), asked("count", "", 3.0)

@@ -11,9 +11,9 @@ from sindbad.agent.trajectory import EnvironmentKind
 from sindbad.demo.world import World
 from sindbad.errors import InvalidInput
 from sindbad.graph.build import BuildBudget, BuildProgress, BuildResult, Growth, build_graph
-from sindbad.graph.build_assembly import PageReading, assemble, in_cycles
+from sindbad.graph.build_assembly import PageReading, assemble
 from sindbad.graph.build_journal import BuildJournal
-from sindbad.graph.build_names import Fits, GrowingShape, Names, Open, entity_id_of, sibling_url
+from sindbad.graph.build_names import Fits, Names, Open, entity_id_of, sibling_url
 from sindbad.graph.build_report import compare, growing_only, table, to_record
 from sindbad.graph.extraction import Extraction, ReadEntity
 from sindbad.graph.ontology import encyclopedia
@@ -24,6 +24,7 @@ from sindbad.tools.environment import Scope
 from sindbad.tools.provider import Fetched, no_such_page
 from sindbad.tools.simulated import simulated_environment
 from sindbad.tools.toolbox import Toolbox
+from tests.unit.graph.growing import grown
 
 
 def test_the_whole_world_is_found_from_one_seed_and_nothing_else(built: BuildResult, world: World) -> None:
@@ -297,15 +298,5 @@ def test_the_shape_of_a_growing_graph_is_that_of_the_graph() -> None:
         page(f"https://x.example/en/n{n}", f"N{n}", "thing", f"N{(n + 1) % 5}", f"N{(n * n) % 5}") for n in range(5)
     ]
     pages += [page("https://x.example/en/a", "A", "thing", "B"), page("https://x.example/en/b", "B", "thing", "A")]
-    names, known = Names("en"), list[PageReading]()
-    whole, cyclic = GrowingShape(names), GrowingShape(names, keep_trees=False)
-    for one in pages:
-        known.append(one)
-        names.add(one.entity_id, one.names, one.main.entity_type)
-        graph, _ = assemble("c", known, names, [two.entity_id for two in known])
-        for shape, kept in ((whole, None), (cyclic, in_cycles(graph))):
-            shape.add(one.entity_id, one.names, one.facts)
-            figures = describe(graph, kept)
-            assert (shape.nodes, shape.edges, shape.cycle_rank) == (figures.nodes, figures.edges, figures.cycle_rank)
-            assert shape.mean_degree == pytest.approx(figures.mean_degree)
+    _, whole, cyclic = grown(pages, Names("en"))
     assert (whole.nodes, cyclic.nodes) == (7, 5)

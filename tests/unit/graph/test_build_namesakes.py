@@ -12,18 +12,18 @@ import pytest
 
 from sindbad.agent.trajectory import EnvironmentKind
 from sindbad.graph.build import BuildBudget, BuildResult, build_graph
-from sindbad.graph.build_assembly import PageReading, assemble, in_cycles
+from sindbad.graph.build_assembly import PageReading, assemble
 from sindbad.graph.build_journal import BuildJournal
-from sindbad.graph.build_names import GrowingShape, Names, Open, address, entity_id_of, ids_of
+from sindbad.graph.build_names import Names, Open, address, entity_id_of, ids_of
 from sindbad.graph.extraction import Extraction, ReadAttribute, ReadEntity
 from sindbad.graph.extraction_worded import WordedParser
 from sindbad.graph.ontology import Ontology, OntologyAttribute, OntologyRelation
 from sindbad.graph.reading import ReadFact
-from sindbad.graph.statistics import describe
 from sindbad.retrieval.page import Hit
 from sindbad.tools.environment import Scope
 from sindbad.tools.provider import Fetched, no_such_page
 from sindbad.tools.toolbox import Toolbox
+from tests.unit.graph.growing import grown
 
 TYPES = ("city", "country", "film", "song", "person", "museum")
 RELATIONS = {
@@ -274,19 +274,7 @@ READ = [
 def test_growth_sees_after_every_page_the_graph_that_assembly_makes_in_whatever_order_namesakes_come(
     order: Sequence[int],
 ) -> None:
-    pages = [READ[number] for number in order]
-    names, known = Names("en", ONTOLOGY.fits), list[PageReading]()
-    whole, cyclic = GrowingShape(names), GrowingShape(names, keep_trees=False)
-    for one in pages:
-        known.append(one)
-        names.add(one.entity_id, one.names, one.main.entity_type)
-        graph, _ = assemble("c", known, names, [two.entity_id for two in known])
-        for shape, kept in ((whole, None), (cyclic, in_cycles(graph))):
-            shape.add(one.entity_id, one.names, one.facts)
-            figures = describe(graph, kept)
-            assert (shape.nodes, shape.edges, shape.cycle_rank) == (figures.nodes, figures.edges, figures.cycle_rank)
-            degrees = {one.entity_id: len(graph.neighbours(one.entity_id)) for one in graph.entities}
-            assert {key: shape.degree(key) for key in degrees} == degrees
+    graph, _, _ = grown([READ[number] for number in order], Names("en", ONTOLOGY.fits))
     anyhow, _ = assemble("c", READ, names_of(READ), [one.entity_id for one in READ])
     assert list(graph.to_records()) == list(anyhow.to_records())
 

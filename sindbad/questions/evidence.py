@@ -15,6 +15,7 @@ from dataclasses import replace
 from sindbad.graph.knowledge import Attribute, Entity, GraphView, Source
 from sindbad.languages.grammar import forms_of
 from sindbad.languages.pack import LanguagePack
+from sindbad.languages.words import CLITICS, has_words
 from sindbad.questions.checks import Failure
 from sindbad.questions.compact import CompactGraph, number_of
 from sindbad.questions.forms import LogicalForm
@@ -25,8 +26,6 @@ from sindbad.questions.verification import Rejection
 from sindbad.questions.wording import Worder
 
 _SHORT = 4
-_CLITICS = "[وفبكل]{0,2}(?:ال|لل)?"
-_BEFORE = re.compile(_CLITICS)
 _LATIN_SHORT = 3
 _NUMBERS = re.compile(r"\d+(?:[.,٬٫]\d+|[ \u202f\u00a0]\d{3}(?!\d))*")
 EASTERN_DIGITS = str.maketrans("٠١٢٣٤٥٦٧٨٩٫", "0123456789.")
@@ -127,7 +126,7 @@ def mentions(text: str, name: str, pack: LanguagePack) -> bool:
         return False
     if len(wanted) > _SHORT:
         return wanted in normal
-    prefix = _CLITICS if pack.code == "ar" else ""
+    prefix = CLITICS if pack.code == "ar" else ""
     return re.search(rf"(?<!\w){prefix}{re.escape(wanted)}(?!\w)", normal) is not None
 
 
@@ -140,42 +139,12 @@ def names_both(source: Source, subject: Entity, object_: Entity, pack: LanguageP
 def _is_named(source: Source, entity: Entity, pack: LanguagePack) -> bool:
     """As whole words, as it is written or normalised: "Gold" is not named by "Golden Medal Ribbon"."""
     names = [name for name in (entity.names.get(pack.code, ""), *entity.aliases.get(pack.code, ())) if name]
-    if any(has_words(source.sentence, name, pack) for name in names):
+    if any(has_words(source.sentence, name, pack.code) for name in names):
         return True
     normal = pack.normalise_answer(source.sentence)
     short = [name for name in names if len(name) <= _LATIN_SHORT and name.isascii()]  # codes: in their own case only
     wanted = [pack.normalise_answer(name) for name in names if name not in short]
-    return any(name and has_words(normal, name, pack) for name in wanted)
-
-
-def has_words(text: str, name: str, pack: LanguagePack) -> bool:
-    """Whether a name stands in a text and no word goes on before or behind it; Arabic clitics may be written onto it.
-
-    By hand: a pattern for each of a graph's names would be compiled anew for each.
-    """
-    at = text.find(name)
-    while at >= 0:
-        end = at + len(name)
-        if not (_goes_on(name[-1]) and _goes_on(text[end : end + 1])) and _begins(text, at, name, pack):
-            return True
-        at = text.find(name, at + 1)
-    return False
-
-
-def _begins(text: str, at: int, name: str, pack: LanguagePack) -> bool:
-    """Whether a word begins at a place, or behind the clitics of one."""
-    if not (at and _goes_on(name[0]) and _goes_on(text[at - 1])):
-        return True
-    if pack.code != "ar":
-        return False
-    start = at
-    while start and _goes_on(text[start - 1]):
-        start -= 1
-    return _BEFORE.fullmatch(text, start, at) is not None
-
-
-def _goes_on(char: str) -> bool:
-    return char.isalnum() or char == "_"
+    return any(name and has_words(normal, name, pack.code) for name in wanted)
 
 
 def states_number(source: Source, attribute: Attribute, pack: LanguagePack) -> bool:

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Self
 
 from sindbad.graph.knowledge import GraphView
-from sindbad.languages import get_grammar, get_pack
+from sindbad.languages import get_grammar
 from sindbad.languages.grammar import plain
-from sindbad.questions.evidence import has_words
+from sindbad.languages.words import has_words
 from sindbad.questions.logic import TYPE, constants, is_attribute
 from sindbad.questions.question import Clue, Evidence, Question
 from sindbad.questions.solver import BETWEEN, Interval
@@ -176,7 +176,7 @@ class _Agent:
 
     def __init__(self, environment: _Remembering, graph: GraphView, question: Question, deadline: float) -> None:
         self._environment, self._graph, self._deadline = environment, graph, deadline
-        self._language, self._pack = question.language, get_pack(question.language)
+        self._language = question.language
         self._scope = Scope(question.world_id, question.language)
         self._known = set(constants(question.clues))
         self._tried: set[tuple[_Need, str]] = set()
@@ -216,7 +216,7 @@ class _Agent:
     def _reads(self, need: _Need, text: str) -> None:
         """A page of another thing may name what is looked for; then its own page can be visited."""
         for end in need.ends:
-            if end not in self._known and (name := self._name(end)) and has_words(text, name, self._pack):
+            if end not in self._known and (name := self._name(end)) and has_words(text, name, self._language):
                 self._known.add(end)
 
     def _name(self, entity_id: str) -> str:

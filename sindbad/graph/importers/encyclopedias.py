@@ -13,6 +13,7 @@ from sindbad.graph.importers.facts import Fact, Link, Node, Part, Unusable, Valu
 from sindbad.graph.importers.real import Countries, Elements, Nobel, RealImporter
 from sindbad.graph.importers.rows import jsonl, tsv
 from sindbad.graph.store_format import Licence
+from sindbad.languages.words import has_words
 from sindbad.retrieval import analysis
 from sindbad.retrieval.extraction import canonical
 
@@ -61,7 +62,7 @@ class Wikispeedia(RealImporter):
             if source != last:
                 sentences, last = _sentences(self._texts.get(source, "")), source
             title = titles.get(target, "")
-            quote = next((one for one in sentences if names(one, title)), "") if title else ""
+            quote = next((one for one in sentences if has_words(one, title, "en")), "") if title else ""
             yield Link(self.walk.article(source), "links_to", self.walk.article(target), quote)
 
     def _titles(self) -> dict[str, str]:
@@ -72,17 +73,6 @@ class Wikispeedia(RealImporter):
             if not isinstance(row, Unusable):
                 titles[row["id"]], self._texts[row["id"]] = row["title"], row["text"]
         return titles
-
-
-def names(sentence: str, title: str) -> bool:
-    """Whether the title stands in the sentence as words of their own: "Gold" is not in "Golden"."""
-    start = sentence.find(title)
-    while start >= 0:
-        around = sentence[max(start - 1, 0) : start] + sentence[start + len(title) :][:1]
-        if not any(letter.isalnum() or letter == "_" for letter in around):
-            return True
-        start = sentence.find(title, start + 1)
-    return False
 
 
 def _sentences(text: str) -> list[str]:

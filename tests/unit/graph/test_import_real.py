@@ -13,7 +13,7 @@ import pytest
 from sindbad.graph.importers.assemble import PAGES, import_graph
 from sindbad.graph.importers.codex import coarse_type
 from sindbad.graph.importers.country_names import arabic_name
-from sindbad.graph.importers.encyclopedias import REAL_IMPORTERS, Wikispeedia, names
+from sindbad.graph.importers.encyclopedias import REAL_IMPORTERS, Wikispeedia
 from sindbad.graph.importers.facts import Fact, Link, Node, Unusable
 from sindbad.graph.importers.rows import jsonl
 from sindbad.graph.knowledge import Entity, GraphView
@@ -210,14 +210,6 @@ def test_types_of_wikidata_are_grouped_into_few_by_whole_words() -> None:
         "stateless thing": "concept",
     }  # fmt: skip
     assert {kind: coarse_type(kind) for kind in wanted} == wanted
-
-
-def test_a_link_quotes_a_sentence_that_has_the_title_as_words_of_its_own() -> None:
-    assert names("Gold, too.", "Gold")
-    assert names("Goldsmiths like Gold.", "Gold"), "the second time it is a word"
-    assert not names("Golden Medal Ribbon", "Gold")
-    assert not names("Until World War II, it was customary", "World War I")
-    assert not names("a Marigold", "gold")
 
 
 @pytest.mark.slow
